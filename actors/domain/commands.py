@@ -1,0 +1,248 @@
+"""What entities are told to do. Imperative, immutable, without a clock.
+
+A command travels in an :class:`Envelope` that says who asks, under which idempotency key, and
+until when it is worth doing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from actors.domain.words import DeclineReason, Priority, SignKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from actors.domain.identity import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """Demographics; kept in ``patient``, joined into rows, never in the journal."""
+
+    patient_id: str
+    name: str  # as DICOM PN, family^given
+    mrn: str
+    issuer: str
+    birth_date: str  # ISO date or ""
+    sex: str  # M | F | O | ""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the hospital asks for; ``study_uid`` is the sender's, if it named one."""
+
+    site_id: str
+    accession_number: str
+    priority: Priority
+    procedure: str
+    modality: str
+    patient: Patient
+    body_part: str = ""
+    laterality: str = ""
+    referring: str | None = None  # user id
+    expected_instances: int | None = None
+
+
+# -- to a study, from outside -------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class ReceiveOrder:
+    """Create or update the order this study belongs to."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOrder:
+    """Join images that stand without an order to one; by a person it overrides a mismatch."""
+
+    accession_number: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DismissFlag:
+    flag: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesArrived:
+    """What the inbox holds for the study, folded. ``received`` counts all images stored so far."""
+
+    site_id: str
+    patient: Patient
+    received: int
+    accession_number: str = ""
+    modality: str = ""
+    body_part: str = ""
+    laterality: str = ""
+    procedure: str = ""
+    priority: str = ""  # (0040,1003) as sent
+    apart: bool = False  # kept apart: another site owns the UID
+    quiet: bool = False  # association released and nothing came for a while
+    inbox_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTriage:
+    """A model's result. ``acuity`` is the word, ``headline`` what the card says."""
+
+    model: str
+    version: str
+    status: str  # ok | not_assessed | failed
+    headline: str
+    acuity: str
+    measures: dict[str, float] = field(default_factory=dict)
+    job_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    offer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    offer_id: str
+    reason: DeclineReason
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartReading:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDraft:
+    base_version: int
+    sections: dict[str, str]
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    kind: SignKind
+    report_version: int
+    version: int | None = None  # the study's step; REST sends the report's version only
+    confirm: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseClock:
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeClock:
+    version: int
+    reason: str
+
+
+# -- to a study, from the tenant's decider ------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A reservation of the decider; the study commits it only at ``step`` and ``epoch``."""
+
+    radiologist_id: str
+    offer_id: str
+    step: int
+    epoch: int
+    over_cap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    grant: Grant
+    why: str
+    open_s: float
+    explanation: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Assigned at once, without an offer: ``next_case``."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Assigned by a manager; may end an open offer and pass the cap."""
+
+    grant: Grant
+    reason: str = ""
+
+
+# -- to a study, from its timers ----------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class FireTimer:
+    """A durable timer came due. Offers match the step, SLA clocks ``due_at``."""
+
+    name: str
+    version: int
+    due_at: datetime
+
+
+# -- to a tenant's decider ----------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class NextCase:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AssignStudy:
+    study_uid: str
+    radiologist_id: str
+    version: int
+    reason: str = ""
+    override: bool = False
+
+
+# -- to a radiologist ---------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class SetPresence:
+    """Chosen by the person: online, busy, away or off."""
+
+    state: str
+    study_uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObservePresence:
+    """Seen by gateways: whether any tab of hers is connected."""
+
+    connected: bool
+
+
+StudyCommand: TypeAlias = (
+    ReceiveOrder | CancelOrder | JoinOrder | DismissFlag | ImagesArrived | RecordTriage | Accept | Decline
+    | StartReading | Release | SaveDraft | Sign | PauseClock | ResumeClock | Offer | Claim | Assign | FireTimer
+)
+TenantCommand: TypeAlias = NextCase | AssignStudy
+RadiologistCommand: TypeAlias = SetPresence | ObservePresence
+Command: TypeAlias = StudyCommand | TenantCommand | RadiologistCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A command under way."""
+
+    command: Command
+    by: Principal | None = None  # None: the system itself
+    idem: str | None = None  # one effect and one answer, kept 24 h
+    deadline: float | None = None  # Unix seconds; past it the command is refused, unexecuted

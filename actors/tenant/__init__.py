@@ -1,0 +1,1 @@
+"""The tenant actor: who decides."""

@@ -1,0 +1,1 @@
+"""Protocols at the edge: DIMSE, DICOMweb, HTTP, Socket.IO, webhooks."""

@@ -1,0 +1,1 @@
+"""Where signed reports leave."""

@@ -1,0 +1,1 @@
+"""Where images enter: C-STORE and STOW-RS."""

@@ -1,0 +1,1 @@
+"""Models on the images of a study."""

@@ -1,0 +1,1 @@
+"""AI triage: raises acuity, never lowers it."""

@@ -1,0 +1,91 @@
+"""Settings of one instance: flags and ``READINGROOM_*`` variables, with what its directory remembers."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROLES = ("rr_host", "rr_app", "rr_ingest", "rr_login", "rr_timer", "rr_delivery", "rr_infer", "rr_admin")
+
+
+def default_data() -> Path:
+    """Return where an instance lives when nobody says otherwise."""
+    return Path("/var/lib/readingroom") if os.geteuid() == 0 else user_data_path("readingroom")
+
+
+class Settings(BaseSettings):
+    """Everything a process needs to know; children inherit it through the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="READINGROOM_", extra="ignore")
+
+    data: Path = Field(default_factory=default_data)
+    host: str = "127.0.0.1"
+    port: int = 8080
+    dicom_port: int = 11112
+    gateways: int = 1
+    shard_hosts: int = 1
+    inference_workers: int = 1
+    aet: str = "READINGROOM"
+    database_url: str | None = None  # an administrator's URL of an external PostgreSQL
+    redis_url: str | None = None
+    ray_address: str | None = None
+    ray_port: int = 0  # chosen by the supervisor for each run
+    log_level: str = "INFO"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and pid files of this run."""
+        return self.data / "run"
+
+    @property
+    def objects(self) -> Path:
+        """The object store."""
+        return self.data / "objects"
+
+    @property
+    def admin_dsn(self) -> str:
+        """The database as its owner: migrations and roles only."""
+        if self.database_url:
+            return self.database_url
+        return f"postgresql://rr:{quote(self.secret('postgres'))}@/rr?host={quote(str(self.run), safe='')}&port=5432"
+
+    def dsn(self, role: str) -> str:
+        """The database as one of :data:`ROLES`."""
+        parts = urlsplit(self.admin_dsn)
+        place = parts.netloc.rpartition("@")[2]
+        login = f"{role}:{quote(self.secret('roles'))}"
+        return urlunsplit(parts._replace(netloc=f"{login}@{place}"))
+
+    @property
+    def valkey_url(self) -> str:
+        """Valkey or Redis."""
+        return self.redis_url or f"unix://{self.run}/valkey.sock"
+
+    def secret(self, name: str) -> str:
+        """Return a secret of this instance, made at first use and readable by its owner only."""
+        path = self.data / "secrets.json"
+        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        if name not in known:
+            known[name] = secrets.token_urlsafe(32)
+            self.data.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_suffix(f".{os.getpid()}")
+            fresh.touch(mode=0o600)
+            fresh.write_text(json.dumps(known))
+            fresh.replace(path)
+        return known[name]
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables that give a child these very settings."""
+        named = self.model_dump(exclude_none=True)
+        return {f"READINGROOM_{name.upper()}": str(value) for name, value in named.items()}

@@ -1,0 +1,1 @@
+"""PostgreSQL and the object store: every statement the system runs."""
