@@ -1,0 +1,17 @@
+"""Which errors of the database mean *away, try again* rather than *we are wrong*."""
+
+from __future__ import annotations
+
+import asyncpg
+
+AWAY: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.InvalidCachedStatementError,
+)
+"""Connection refused or lost, server starting or stopping, out of slots or disk, deadlock, stale plan."""
