@@ -1,0 +1,1 @@
+export function gzipTree(root: string): Promise<{ plain: number; gzipped: number }>;
