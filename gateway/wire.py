@@ -5,16 +5,20 @@ With :mod:`gateway.shapes` the one schema: ``readingroom.codegen`` makes the Typ
 message against it. Names are the same in SQL, JSON and TypeScript.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from actors.domain.words import Flag, ReportStatus, Role
+from actors.domain.words import Flag, ReportStatus
 from gateway.shapes import Count, Counters, Critical, Instant, Lock, Message, Reader, ReportRef, Row, Sent
 
 PROTO = 1
 MAX_BEHIND = 1_000  # events a resume replays; further behind is a snapshot
+
+Held: TypeAlias = Literal[
+    "admin", "manager", "radiologist", "resident", "technologist", "viewer", "referring_physician", "wall"
+]
 
 
 class StreamState(Sent):
@@ -41,7 +45,7 @@ class Hello(Sent):
     epoch: str
     user: str | None  # None for a wall
     tenant: str
-    role: Role | Literal["wall"]
+    role: Held
     streams: dict[str, StreamState]
     refused: dict[str, str]
     server_time: Instant
@@ -81,11 +85,11 @@ class StudySnapshot(Sent):
 
 
 class Snapshot(Sent):
-    """The whole state of a stream after event ``as_of_seq``; acknowledged like an event."""
+    """The whole state of a stream after event ``as_of_seq``; ``data`` is that of :data:`SNAPSHOTS`."""
 
     s: str
     as_of_seq: Count
-    data: TenantSnapshot | SiteSnapshot | UserSnapshot | StudySnapshot | dict[str, Any]
+    data: dict[str, Any]
 
 
 class Ev(Sent):
