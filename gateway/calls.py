@@ -20,7 +20,7 @@ Deadline: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_DEADLINE_MS)]
 Sections: TypeAlias = dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=200_000)]]
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class Asked(Struct, kw_only=True):
     """What a client sends: fields we do not know are a newer client's, and ignored."""
 
 
@@ -204,7 +204,7 @@ class TimeAnswer(Sent):
     server_time: Instant
 
 
-class Done(Struct, frozen=True, kw_only=True):
+class Done(Struct, kw_only=True):
     """Answer of a command that took effect; ``version`` is the study's step, where there is one."""
 
     ok: Literal[True]
@@ -214,7 +214,7 @@ class Done(Struct, frozen=True, kw_only=True):
     report_version: Count | UnsetType = UNSET
 
 
-class Refused(Struct, frozen=True, kw_only=True):
+class Refused(Struct, kw_only=True):
     """Answer of a call that had no effect; ``error`` is the code, the rest depends on it."""
 
     error: str

@@ -14,7 +14,7 @@ Instant: TypeAlias = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
-class Sent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Sent(Struct, forbid_unknown_fields=True, kw_only=True):
     """What a server sends: exactly these fields."""
 
 

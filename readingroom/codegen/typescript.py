@@ -31,26 +31,21 @@ export function isDone(answer: Answer): answer is Done {
 
 
 def _type(schema: Schema) -> str:
-    if "$ref" in schema:
-        return str(schema["$ref"])
-    if "const" in schema:
-        return json.dumps(schema["const"])
-    if "enum" in schema:
-        return " | ".join(_literal(value) for value in schema["enum"])
-    if "anyOf" in schema:
-        return " | ".join(_type(option) for option in schema["anyOf"])
-    match schema.get("type"):
-        case "array":
+    options = schema.get("anyOf") or schema.get("enum") or ([schema["const"]] if "const" in schema else [])
+    if options:
+        return " | ".join(_type(option) if isinstance(option, dict) else _literal(option) for option in options)
+    match schema:
+        case {"$ref": name}:
+            return str(name)
+        case {"type": "array"}:
             inner = _type(schema.get("items", {}))
             return f"({inner})[]" if "|" in inner else f"{inner}[]"
-        case "object":
+        case {"type": "object"}:
             return f"Record<string, {_type(_values(schema))}>"
-        case "integer" | "number":
+        case {"type": "integer" | "number"}:
             return "number"
-        case "string" | "boolean" | "null" as plain:
-            return plain
         case _:
-            return "unknown"
+            return str(schema.get("type", "unknown"))
 
 
 def _values(schema: Schema) -> Schema:
