@@ -77,9 +77,9 @@ def test_a_phantom_is_ct_image_storage_with_every_required_attribute(written: li
     for ds in read:
         assert ds.SOPClassUID == ds.file_meta.MediaStorageSOPClassUID == CTImageStorage
         assert ds.SOPInstanceUID == ds.file_meta.MediaStorageSOPInstanceUID
-        for name in TYPE_1.split():
+        for name in TYPE_1:
             assert ds[name].value not in (None, ""), name
-        for name in TYPE_2.split():
+        for name in TYPE_2:
             assert name in ds, name
     assert len({ds.SOPInstanceUID for ds in read}) == 24
     assert len({ds.SeriesInstanceUID for ds in read}) == len({ds.StudyInstanceUID for ds in read}) == 1
