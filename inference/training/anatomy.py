@@ -89,11 +89,12 @@ def _face(rng: np.random.Generator, head: Head) -> None:
         head.hu[ridge & (head.depth > 0)] = rng.uniform(700, 1300)
         head.brain &= ~ridge
     head.hu[head.ball((0, -60, -46), (11, 22, 13)) & below] = rng.uniform(-950, -500)
-    if chance(rng, 0.7):
-        frontal = (
-            head.ball((rng.normal(0, 4), -84, -18), (rng.uniform(8, 22), 7, 12)) & (head.depth < 0) & (head.depth > -8)
-        )
-        head.hu[frontal] = rng.uniform(-950, -300)
+    if chance(rng, 0.7):  # a frontal sinus, between plates of bone
+        wide = rng.uniform(8, 22)
+        near = head.ball((rng.normal(0, 4), -84, -18), (wide + 3, 12, 15)) & (head.depth < 0) & (head.depth > -9)
+        head.hu[near] = rng.uniform(500, 1000)
+        inner = head.ball((rng.normal(0, 4), -84, -18), (wide, 9, 12)) & (head.depth < -2) & (head.depth > -7)
+        head.hu[inner] = rng.uniform(-950, -300)
     if chance(rng, 0.6):
         rest = (head.y > 25) & (head.depth < -19) & (head.depth > -19 - rng.uniform(2, 5))
         head.hu[rest] = rng.uniform(-250, 250)
@@ -138,8 +139,8 @@ def _membranes(rng: np.random.Generator, head: Head, grey: float) -> None:
     if chance(rng, 0.7):
         transverse = (depth < 6) & (x * rng.choice([-1, 1]) > 8) & (y > 25) & (np.abs(z + 26) < 5)
         head.fill(transverse, rng.uniform(45, 66))
-    sheet = np.abs(z + 20 - 0.35 * (y - 20) + 0.12 * np.abs(x)) < rng.uniform(1.5, 3)
-    head.fill(sheet & (y > 8) & (np.abs(x) > 8), max(grey, rng.uniform(38, 58)))
+    sheet = np.abs(z + 22 - 0.8 * (y - 22) + 0.35 * np.abs(x)) < rng.uniform(0.8, 2)
+    head.fill(sheet & (y > 8) & (z < 12) & (np.abs(x) > 5), max(grey, rng.uniform(40, 62)))
     if chance(rng, 0.4):
         head.fill(head.ball((0, -12, -24), (1.8, 1.8, 9)), rng.uniform(42, 62))
 

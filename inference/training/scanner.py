@@ -1,4 +1,4 @@
-"""What a scanner makes of a head: blur, cupping, streaks at the skull base, noise."""
+"""What a scanner makes of a head: blur, cupping, a bright rim under the bone, streaks at the skull base, noise."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ def acquire(rng: np.random.Generator, head: Head) -> NDArray[np.int16]:
     hu = np.clip(head.hu, -1000, 2000)
     hu = ndimage.gaussian_filter(hu, [0.35, *(sharp_mm / head.grid.pixel_mm)])
     hu += rng.uniform(0, 5) * ((x**2 + y**2) / 5000 - 0.5)  # cupping: beam hardening of the skull
+    rim = rng.uniform(0, 10) * (1 + np.clip(z - 30, 0, 40) / 40)  # and more of it near the vertex
+    hu += np.where(head.depth > 0, rim * np.exp(-np.clip(head.depth, 0, 60) / rng.uniform(2, 7)), 0)
     angle, period = rng.uniform(0, np.pi), rng.uniform(4, 9)
     low = np.clip((-z - 20) / 20, 0, 1)
     hu += rng.uniform(0, 8) * np.sin((y * np.cos(angle) + x * np.sin(angle)) / period) * low  # streaks
     grain = ndimage.gaussian_filter(rng.standard_normal(hu.shape, np.float32), [0, 0.6, 0.6])
-    hu += grain / grain.std() * rng.uniform(2, 5.5)
+    hu += grain / grain.std() * np.exp(rng.uniform(np.log(0.8), np.log(5.5)))
     return np.clip(np.round(hu + rng.normal(0, 1.5)), -1024, 3071).astype(np.int16)
 
 
