@@ -1,9 +1,9 @@
 // The study on the screen, and its report: from the live rows, or from the server once it has left them.
 import { useEffect, useMemo, useReducer, useState, useSyncExternalStore } from 'react';
-import type { Row } from '../live/wire';
+import { isDone, type Row } from '../live/wire';
 import { getReport, getStudy } from './api';
 import { Draft, pagePorts } from './draft';
-import { onShownStudy, shownStudy } from './navigate';
+import { onShownStudy, openStudy, shownStudy } from './navigate';
 import { type OfferDesk, offerDesk } from './offers';
 import { live, me, rowOf, useLive } from './room';
 
@@ -83,4 +83,14 @@ export function useDraft(studyUid: string | null): Draft | null {
     };
   }, [draft, here]);
   return draft;
+}
+
+/** Take what should be read next, begin to read it, and open it. Resolves with a sentence when there is nothing. */
+export async function nextCase(): Promise<string> {
+  const answer = await live().call('next_case', {}, { giveUpMs: 15_000 });
+  if (!isDone(answer)) return answer.message;
+  if (!answer.row) return 'Nothing waits for you now.';
+  void live().call('start_reading', { study_uid: answer.row.study_uid });
+  openStudy(answer.row.study_uid);
+  return '';
 }

@@ -1,0 +1,85 @@
+// The extension: our pages and panel inside the host, one getter per extension point.
+import { createElement } from 'react';
+import panelCss from '../panel/panel.css?inline';
+import { RoomPanel } from '../panel/Panel';
+import { openWorklist, setNavigate, setShownStudy } from '../state/navigate';
+import { live, toLogin } from '../state/room';
+import { island } from '../ui/island';
+import { WorklistPage } from '../worklist/Page';
+import worklistCss from '../worklist/worklist.css?inline';
+import { RoomBar } from './Bar';
+import barCss from './bar.css?inline';
+import type { Host } from './host';
+import hostCss from './host.css?inline';
+
+export const EXTENSION_ID = 'reading-room';
+
+const Worklist = island(WorklistPage, worklistCss, 'rr-page');
+const Panel = island(RoomPanel, panelCss);
+const Bar = island(RoomBar, barCss);
+
+/** Our mark at the left of the header; it leads home. */
+function mark(): unknown {
+  return createElement(
+    'a',
+    {
+      className: 'rr-mark',
+      href: '/',
+      'aria-label': 'Back to the worklist',
+      title: 'Worklist',
+      onClick: (event: MouseEvent) => {
+        event.preventDefault();
+        event.stopPropagation();
+        openWorklist();
+      },
+    },
+    createElement(
+      'svg',
+      { viewBox: '0 0 16 16', 'aria-hidden': true },
+      createElement('path', { d: 'M2.75 13.25V5.5a2.75 2.75 0 0 1 2.75-2.75h5a2.75 2.75 0 0 1 2.75 2.75v7.75zM8 5.75V9l2.25 1.5' }),
+    ),
+  );
+}
+
+function styleHost(): void {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(hostCss);
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+}
+
+export default {
+  id: EXTENSION_ID,
+
+  preRegistration({ appConfig, commandsManager, servicesManager }: Host): void {
+    servicesManager.services.userAuthenticationService.setServiceImplementation({
+      getAuthorizationHeader: () => ({}), // the session's cookie says who it is
+      handleUnauthenticated: toLogin,
+    });
+    appConfig.whiteLabeling = { createLogoComponentFn: mark };
+    appConfig.showPatientInfo = 'disabled'; // the identity block stands in the panel, where one acts
+    setNavigate((to) => void commandsManager.run('navigateHistory', { to }));
+    styleHost();
+    live();
+  },
+
+  onModeEnter(): void {
+    setShownStudy(new URLSearchParams(window.location.search).get('StudyInstanceUIDs')?.split(',')[0] ?? null);
+  },
+
+  onModeExit(): void {
+    setShownStudy(null);
+  },
+
+  getPanelModule: () => [
+    { name: 'room', iconName: 'tab-patient-info', iconLabel: 'Room', label: 'Reading room', component: Panel },
+  ],
+
+  getToolbarModule: () => [{ name: 'rr.bar', defaultComponent: Bar }],
+
+  getCustomizationModule: () => [
+    {
+      name: 'global',
+      value: { 'routes.customRoutes': { routes: { $set: [{ path: '/', children: Worklist }] } } },
+    },
+  ],
+};
