@@ -1,0 +1,289 @@
+"""One association: negotiation, then a tight loop from the socket into the data set's buffer (PS3.8 9.2, PS3.7 9.3).
+
+The loop reads what the next bytes must be: ten bytes of a PDU, two of a fragment's head, the fragment
+straight into its place. Anything else is a protocol error and aborts.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway.ingest import dimse
+from gateway.ingest.callers import Stranger
+from gateway.ingest.dimse import AbortReason, Operation, Request
+from gateway.ingest.negotiation import VERIFICATION, NotAnAssociation, Proposal, stores
+from gateway.ingest.receiving import Announced, Receiving
+from gateway.ingest.refusal import NoSuchClass, Refused
+from storage.ingest import Away
+
+if TYPE_CHECKING:
+    from gateway.ingest.callers import Callers
+    from gateway.ingest.committer import Committer
+    from gateway.ingest.negotiation import Context
+    from gateway.ingest.receiving import Sender
+    from storage.objects import ObjectStore
+
+REQUEST_S, IDLE_S = 30, 60
+_MAX_REQUEST, _MAX_FRAGMENT, _MAX_COMMAND = 1 << 20, 1 << 20, 1 << 16
+_HEAD_BYTES = 10  # every PDU has as many
+
+log = structlog.get_logger()
+
+
+class Closed(Exception):
+    """The peer is gone, or has said nothing for too long."""
+
+
+class Broken(Exception):
+    """The peer breaks the protocol; the argument is why we abort."""
+
+
+class Held:
+    """Which studies came over associations that are still open, and when last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[int, dict[tuple[str, str], float]] = {}
+
+    def note(self, association: int, tenant_id: str, study_uid: str) -> None:
+        """An image of the study came over the association."""
+        with self._lock:
+            self._open.setdefault(association, {})[tenant_id, study_uid] = time.monotonic()
+
+    def release(self, association: int) -> None:
+        """The association is over."""
+        with self._lock:
+            self._open.pop(association, None)
+
+    def older_than(self, seconds: float) -> set[tuple[str, str]]:
+        """Return (tenant, study) of open associations that have brought none of it for so long."""
+        since = time.monotonic() - seconds
+        with self._lock:
+            return {study for studies in self._open.values() for study, at in studies.items() if at < since}
+
+
+class Association:
+    """Serves one connection until it ends; runs in a thread of its own.
+
+    Args:
+        sock: accepted; closed at the end.
+        store, committer, callers, held: shared by all associations of the process.
+    """
+
+    def __init__(
+        self, sock: socket.socket, store: ObjectStore, committer: Committer, callers: Callers, held: Held
+    ) -> None:
+        self._sock, self._committer, self._callers, self._held = sock, committer, callers, held
+        self._receiving = Receiving(store)
+        self._head = bytearray(_HEAD_BYTES)
+        self._contexts: dict[int, Context] = {}
+        self._sender: Sender
+        self._command = bytearray()
+        self._request: Request | None = None
+        self._context_id = 0
+        self._refused: Refused | None = None
+        self.images = 0
+
+    def run(self) -> None:
+        """Serve until the peer releases, aborts, breaks the protocol or goes silent."""
+        try:
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._patience(REQUEST_S)
+            if self._negotiate():
+                self._patience(IDLE_S)
+                self._serve()
+        except Broken as exc:
+            log.warning("association aborted", cause=str(exc.__cause__ or exc), images=self.images)
+            self._abort(exc.args[0])
+        except (Closed, OSError) as exc:
+            log.info("association lost", cause=str(exc), images=self.images)
+        except Exception as exc:  # noqa: BLE001 - one association must not take the listener with it
+            log.warning("association failed", cause=type(exc).__name__, at=traceback.format_tb(exc.__traceback__)[-1])
+            self._abort(AbortReason.NOT_SPECIFIED)
+        finally:
+            self._receiving.abandon()
+            self._held.release(id(self))
+            self._sock.close()
+
+    def end(self) -> None:
+        """From another thread: abort and close."""
+        self._abort(AbortReason.NOT_SPECIFIED)
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def _abort(self, reason: AbortReason) -> None:
+        with suppress(OSError):
+            self._sock.sendall(dimse.abort(reason))
+
+    def _patience(self, seconds: int) -> None:
+        wait = struct.pack("ll", seconds, 0)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
+
+    def _fill(self, *buffers: memoryview | bytearray) -> None:
+        """Read until the buffers are full; the kernel waits for all of it (MSG_WAITALL)."""
+        try:
+            got = self._sock.recvmsg_into(buffers, 0, socket.MSG_WAITALL)[0]
+        except BlockingIOError as exc:
+            raise Closed("by us: it was silent") from exc
+        if got < sum(map(len, buffers)):
+            raise Closed("by the peer, or too slow")
+
+    # -- negotiation ------------------------------------------------------------------------------
+    def _negotiate(self) -> bool:
+        self._fill(self._head)
+        length = int.from_bytes(self._head[2:6], "big")
+        if self._head[0] != 1 or not 4 <= length <= _MAX_REQUEST:  # noqa: PLR2004 - the head holds four of them
+            raise Broken(AbortReason.UNEXPECTED_PDU)
+        rest = bytearray(length - 4)
+        self._fill(rest)
+        try:
+            proposal = Proposal.of(bytes(self._head + rest))
+        except NotAnAssociation as exc:
+            raise Broken(AbortReason.INVALID_PARAMETER) from exc
+        refusal = self._refusal(proposal)
+        if refusal is not None:
+            self._sock.sendall(dimse.reject(*refusal))
+            return False
+        self._contexts, accept = proposal.accept()
+        self._sock.sendall(accept)
+        return True
+
+    def _refusal(self, proposal: Proposal) -> tuple[int, int, int] | None:
+        """Return result, source and reason of a rejection (PS3.8 9.3.4), or None and know the sender."""
+        if not proposal.known_application:
+            return 1, 1, 2
+        address = self._sock.getpeername()[0]
+        try:
+            self._sender = self._callers.find(proposal.calling, proposal.called, address)
+        except Stranger as exc:
+            log.warning("association rejected", aet=proposal.calling, called=proposal.called, address=address)
+            return 1, 1, exc.reason
+        except Away:
+            return 2, 3, 1  # for now: temporary congestion
+        log.info("association accepted", aet=proposal.calling, tenant_id=self._sender.tenant_id,
+                 site_id=self._sender.site_id)  # fmt: skip
+        return None
+
+    # -- messages ---------------------------------------------------------------------------------
+    def _serve(self) -> None:
+        while True:
+            self._fill(self._head)
+            kind, length = self._head[0], int.from_bytes(self._head[2:6], "big")
+            if kind == dimse.P_DATA:
+                self._fragments(length - 4)
+            elif kind == dimse.RELEASE_RQ:
+                self._sock.sendall(dimse.RELEASE_RP)
+                log.info("association released", images=self.images)
+                return
+            elif kind == dimse.ABORT:
+                raise Closed("aborted by the peer")
+            else:
+                raise Broken(AbortReason.UNRECOGNIZED_PDU)
+
+    def _fragments(self, left: int) -> None:
+        """Read the presentation data values of one P-DATA-TF; the length of the first is in the head."""
+        size = int.from_bytes(self._head[6:10], "big")
+        while True:
+            if not 2 <= size <= min(left, _MAX_FRAGMENT):  # noqa: PLR2004 - context and control
+                raise Broken(AbortReason.INVALID_PARAMETER)
+            self._fragment(size - 2)
+            left -= size
+            if not left:
+                return
+            more = bytearray(4)
+            self._fill(more)
+            left -= 4
+            size = int.from_bytes(more, "big")
+
+    def _fragment(self, size: int) -> None:
+        two = bytearray(2)
+        data = self._request is not None
+        room: memoryview | bytearray = self._receiving.space(size) if data else bytearray(size)
+        self._fill(two, room)
+        context_id, control = two
+        if data != (not control & dimse.IS_COMMAND) or (self._continues and context_id != self._context_id):
+            raise Broken(AbortReason.INVALID_PARAMETER)
+        self._context_id = context_id
+        if data:
+            self._receiving.took(size)
+            if control & dimse.IS_LAST:
+                self._data_set_is_there()
+            return
+        self._command += room
+        if len(self._command) > _MAX_COMMAND:
+            raise Broken(AbortReason.INVALID_PARAMETER)
+        if control & dimse.IS_LAST:
+            self._command_is_there()
+
+    @property
+    def _continues(self) -> bool:
+        return self._request is not None or bool(self._command)
+
+    def _command_is_there(self) -> None:
+        try:
+            request = Request.of(self._command)
+        except dimse.Malformed as exc:
+            raise Broken(AbortReason.INVALID_PARAMETER) from exc
+        self._command = bytearray()
+        context = self._contexts.get(self._context_id)
+        if context is None:
+            raise Broken(AbortReason.INVALID_PARAMETER)
+        announced = Announced(request.sop_class, request.sop_uid, context.transfer_syntax)
+        self._receiving.begin(self._sender, announced)
+        self._refused = None
+        if request.operation == Operation.C_STORE and (
+            request.sop_class != context.abstract_syntax or not stores(request.sop_class)
+        ):
+            self._refused = NoSuchClass("not the SOP class of the presentation context")
+        if request.has_data:
+            self._request = request
+        else:
+            self._without_data(request, context)
+
+    def _without_data(self, request: Request, context: Context) -> None:
+        if request.operation == Operation.C_CANCEL:
+            return  # nothing here runs long enough to be cancelled, and it has no response
+        if request.operation == Operation.C_ECHO and context.abstract_syntax == VERIFICATION:
+            self._answer(request, dimse.SUCCESS)
+        elif request.operation == Operation.C_STORE:
+            self._answer(request, Refused.status, "no data set")
+        else:
+            self._answer(request, dimse.NO_SUCH_OPERATION, "not a service of this port")
+
+    def _data_set_is_there(self) -> None:
+        request, self._request = self._request, None
+        if request is None:
+            raise Broken(AbortReason.UNEXPECTED_PDU)
+        if request.operation != Operation.C_STORE:
+            self._receiving.abandon()
+            self._answer(request, dimse.NO_SUCH_OPERATION, "not a service of this port")
+            return
+        try:
+            self._store()
+        except Refused as exc:
+            self._receiving.abandon()
+            log.warning("image refused", status=f"{exc.status:04X}", cause=str(exc), sop_uid=request.sop_uid,
+                        tenant_id=self._sender.tenant_id)  # fmt: skip
+            self._answer(request, exc.status, str(exc))
+        else:
+            self._answer(request, dimse.SUCCESS)
+
+    def _store(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+        arrival = self._receiving.finish()
+        outcome = self._committer.commit_blocking(arrival)
+        self.images += 1
+        self._held.note(id(self), arrival.tenant_id, outcome.study_uid)
+
+    def _answer(self, request: Request, status: int, comment: str = "") -> None:
+        self._sock.sendall(request.response(self._context_id, status, comment))

@@ -1,0 +1,98 @@
+"""Who is calling: (calling AE title, called AE title, source address) to tenant and site."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from gateway.ingest.receiving import Sender
+from storage.ingest import Away
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from ipaddress import IPv4Address, IPv6Address
+
+    from storage.ingest import Caller
+
+FRESH_S = 0.5  # so that a change acts within a second
+CALLING_UNKNOWN, CALLED_UNKNOWN = 3, 7  # PS3.8 9.3.4, reasons of the service user
+
+
+class Stranger(Exception):
+    """Nobody we know; ``reason`` is that of the A-ASSOCIATE-RJ."""
+
+    def __init__(self, reason: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Callers:
+    """The table of application entities, read again when older than half a second.
+
+    Args:
+        own_aet: what we are called by those whose row names nothing else.
+        read: fetches the table, from any thread.
+    """
+
+    own_aet: str
+    read: Callable[[], Sequence[Caller]]
+    _rows: Sequence[Caller] | None = field(default=None, init=False)
+    _until: float = field(default=0.0, init=False)
+
+    def find(self, calling: str, called: str, address: str) -> Sender:
+        """Return whose images a caller sends.
+
+        Raises:
+            Stranger: the caller is unknown from there, or calls us by a name that is not ours.
+            Away: the table was never read and the database is away.
+        """
+        return match(self._table(), self.own_aet, calling, called, address)
+
+    def _table(self) -> Sequence[Caller]:
+        if self._rows is None or time.monotonic() > self._until:
+            try:
+                self._rows = self.read()
+            except Away:
+                if self._rows is None:
+                    raise
+            self._until = time.monotonic() + FRESH_S
+        return self._rows
+
+
+def match(rows: Sequence[Caller], own_aet: str, calling: str, called: str, address: str) -> Sender:
+    """Return the sender that the narrowest matching row names: the called title first, then the source range.
+
+    Raises:
+        Stranger: no row, or two sites could claim the call.
+    """
+    source = _plain(address)
+    near = [row for row in rows if row.aet == calling and _within(source, row.source)]
+    if not near:
+        raise Stranger(CALLING_UNKNOWN)
+    if called != own_aet and all(row.called_aet != called for row in rows):
+        raise Stranger(CALLED_UNKNOWN)
+    fitting = [row for row in near if row.called_aet in (None, called)]
+    if not fitting:
+        raise Stranger(CALLED_UNKNOWN)
+    narrowest = max(map(_narrowness, fitting))
+    best = {(r.tenant_id, r.site_id): r for r in fitting if _narrowness(r) == narrowest}
+    if len(best) > 1:
+        raise Stranger(CALLING_UNKNOWN)
+    (row,) = best.values()
+    return Sender(row.tenant_id, row.site_id, row.issuer, calling)
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    parsed = ip_address(address.partition("%")[0])
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def _within(source: IPv4Address | IPv6Address, network: str | None) -> bool:
+    return network is None or source in ip_network(network)
+
+
+def _narrowness(row: Caller) -> tuple[bool, int]:
+    return row.called_aet is not None, ip_network(row.source).prefixlen if row.source else -1

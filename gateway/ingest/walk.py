@@ -1,0 +1,166 @@
+"""The fast way through a header: little endian, straight to DICOM JSON, stopping at the pixels (PS3.5 7.1).
+
+Anything out of the ordinary raises :class:`Odd`, and pydicom has a look.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pydicom.datadict import dictionary_VR
+
+from gateway.ingest import dicom_json
+from gateway.ingest.text import DEFAULT, encodings
+
+if TYPE_CHECKING:
+    from gateway.ingest.dicom_json import DataSet
+    from gateway.ingest.text import Encodings
+
+UNDEFINED = 0xFFFFFFFF
+PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_CHARACTER_SET, _SIGNED = 0x00080005, 0x00280103
+_DELIMITERS = 0xFFFE
+_FIRST_GROUP = 0x0008  # 0000 to 0007 are of commands and of the Part 10 header
+_DEPTH = 32
+_WIDE = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+_VRS = {vr.encode(): vr for vr in dicom_json.KNOWN}
+_EXPLICIT, _IMPLICIT, _LONG = struct.Struct("<HH2sH"), struct.Struct("<HHI"), struct.Struct("<I")
+_AMBIGUOUS = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
+
+
+class Odd(Exception):
+    """Not what the fast way reads."""
+
+
+class Short(Odd):
+    """The bytes end before the header does."""
+
+
+@lru_cache(maxsize=8192)
+def _dictionary(tag: int) -> str:
+    group, number = tag >> 16, tag & 0xFFFF
+    if group & 1:
+        return "LO" if 0x0010 <= number <= 0x00FF else "UN"  # noqa: PLR2004 - private creators, PS3.5 7.8.1
+    if number == 0:
+        return "UL"
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        return "UN"
+
+
+class _Scope:
+    """What elements of one data set or item decide for those after them."""
+
+    def __init__(self, codecs: Encodings) -> None:
+        self.codecs, self._signed = codecs, False
+
+    def element(self, tag: int, vr: str, raw: bytes) -> dict[str, Any]:
+        """Return the element as DICOM JSON."""
+        if tag == _CHARACTER_SET:
+            self.codecs = encodings(raw)
+        elif tag == _SIGNED:
+            self._signed = raw[:1] == b"\1"
+        if vr == "UN" and not tag >> 16 & 1:
+            vr = _dictionary(tag)  # known to us though not to the sender (PS3.5 6.2.2 note 2)
+            if vr == "SQ":
+                raise Odd("a sequence of unknown representation")
+        if " " in vr:
+            vr = _AMBIGUOUS.get(vr) or ("SS" if self._signed else "US")
+        return dicom_json.element(vr, raw, self.codecs)
+
+
+class Walker:
+    """One pass over a data set, or over the beginning of one."""
+
+    def __init__(self, data: bytes, *, explicit: bool) -> None:
+        self._data, self._explicit, self._at = data, explicit, 0
+        self.pixels: tuple[int, int] | None = None  # offset and length of the pixel data
+
+    def walk(self) -> DataSet:
+        """Return the data set up to the pixels as DICOM JSON.
+
+        Raises:
+            Odd: something here is for pydicom to judge.
+        """
+        return self._elements(len(self._data), DEFAULT, 0, ended=False)
+
+    def _elements(self, end: int, codecs: Encodings, depth: int, *, ended: bool) -> DataSet:
+        """Read to ``end``, or to an item delimiter when ``ended``."""
+        out: DataSet = {}
+        scope = _Scope(codecs)
+        while self._at < end:
+            tag, vr, length = self._head()
+            if ended and tag == _ITEM_END:
+                return out
+            if not depth and tag in PIXELS:
+                self.pixels = (self._at, length)
+                return out
+            if not _FIRST_GROUP <= tag >> 16 < _DELIMITERS:
+                raise Odd("a group that no data set has, or a delimiter out of place")
+            if vr == "SQ" or length == UNDEFINED:
+                out[f"{tag:08X}"] = self._sequence(vr, length, scope.codecs, depth)
+            elif tag & 0xFFFF == 0:
+                self._value(length, end)  # group lengths say nothing (PS3.5 7.2)
+            else:
+                out[f"{tag:08X}"] = scope.element(tag, vr, self._value(length, end))
+        if ended:
+            raise Short("an item has no end")
+        return out
+
+    def _value(self, length: int, end: int) -> bytes:
+        at, self._at = self._at, self._at + length
+        if self._at > end:
+            raise Short("an element runs past the end")
+        return self._data[at : self._at]
+
+    def _head(self) -> tuple[int, str, int]:
+        """Read tag, value representation and length; the position is then at the value."""
+        data, at = self._data, self._at
+        try:
+            if not self._explicit:
+                group, number, length = _IMPLICIT.unpack_from(data, at)
+                self._at = at + 8
+                tag = group << 16 | number
+                return tag, _dictionary(tag), length
+            group, number, code, length = _EXPLICIT.unpack_from(data, at)
+            tag = group << 16 | number
+            if group == _DELIMITERS:  # they have no value representation
+                self._at = at + 8
+                return tag, "", _LONG.unpack_from(data, at + 4)[0]
+            vr = _VRS.get(code)
+            if vr is None:
+                raise Odd("no such value representation")
+            if code in _WIDE:
+                self._at = at + 12
+                return tag, vr, _LONG.unpack_from(data, at + 8)[0]
+        except struct.error as exc:
+            raise Short("an element has no end") from exc
+        self._at = at + 8
+        return tag, vr, length
+
+    def _sequence(self, vr: str, length: int, codecs: Encodings, depth: int) -> dict[str, Any]:
+        if depth >= _DEPTH or (self._explicit and vr != "SQ"):
+            raise Odd("nested too deep, or an undefined length where none may be")
+        end = len(self._data) if length == UNDEFINED else self._at + length
+        if end > len(self._data):
+            raise Short("a sequence runs past the end")
+        items: list[DataSet] = []
+        while self._at < end:
+            item, _, size = self._head()
+            if item == _SEQUENCE_END and length == UNDEFINED:
+                break
+            if item != _ITEM:
+                raise Odd("no item in a sequence")
+            stop = end if size == UNDEFINED else self._at + size
+            if stop > end:
+                raise Short("an item runs past its sequence")
+            items.append(self._elements(stop, codecs, depth + 1, ended=size == UNDEFINED))
+        else:
+            if length == UNDEFINED:
+                raise Short("a sequence has no end")
+        return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}

@@ -1,0 +1,63 @@
+"""A C-STORE client, as a modality would be one: for the demonstration and the tests."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from pynetdicom import AE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydicom.dataset import Dataset
+
+_MAX_CONTEXTS = 128  # odd ids from 1 to 255 (PS3.8 9.3.2.2)
+
+
+class NotAssociated(Exception):
+    """The server refused the association, or is not there."""
+
+
+class Sent(NamedTuple):
+    """What the server answered for one instance; ``status`` None when the association broke."""
+
+    sop_uid: str
+    status: int | None
+    response_at: float  # time.monotonic()
+
+
+def send(
+    datasets: Iterable[Dataset], host: str, port: int, *, aet: str, called: str = "READINGROOM", pause_s: float = 0.0
+) -> list[Sent]:
+    """Send data sets over one association, each in the transfer syntax of its file meta information.
+
+    Args:
+        datasets: with ``file_meta``.
+        host, port: where the listener is.
+        aet: who we say we are.
+        called: whom we call.
+        pause_s: how long to wait between two instances.
+
+    Raises:
+        NotAssociated: refused or unreachable.
+    """
+    instances = list(datasets)
+    ae = AE(ae_title=aet)
+    pairs = dict.fromkeys((str(d.SOPClassUID), str(d.file_meta.TransferSyntaxUID)) for d in instances)
+    for sop_class, transfer_syntax in list(pairs)[:_MAX_CONTEXTS]:
+        ae.add_requested_context(sop_class, transfer_syntax)
+    association = ae.associate(host, port, ae_title=called)
+    if not association.is_established:
+        raise NotAssociated(f"{called} at {host}:{port} did not take the association of {aet}")
+    sent: list[Sent] = []
+    try:
+        for instance in instances:
+            answer = association.send_c_store(instance)
+            sent.append(Sent(str(instance.SOPInstanceUID), answer.get("Status"), time.monotonic()))
+            if pause_s:
+                time.sleep(pause_s)
+    finally:
+        if association.is_established:
+            association.release()
+    return sent

@@ -1,0 +1,173 @@
+"""The object store on local disk: one file an instance as received, complete or not there at all.
+
+A file is written under a temporary name, synced, then renamed; its directory is synced too, so a name that a
+row refers to survives a power cut. Names follow from what is stored, so a resend after a crash takes the place
+of what the crash left behind: ``TENANT/aa/STUDY/INSTANCE.dcm``, the last two digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview"
+
+_INCOMING = ".incoming"
+_STALE_S = 6 * 3600
+_META_LENGTH = slice(140, 144)  # value of (0002,0000), File Meta Information Group Length (PS3.10 7.1)
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What decides where an instance lies."""
+
+    tenant_id: str
+    site_id: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An instance on disk; ``sha256`` is that of the data set, without the Part 10 header."""
+
+    path: str  # below the store
+    size: int  # of the file
+    sha256: bytes
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+
+
+class ObjectStore:
+    """Files of instances below ``root``.
+
+    Args:
+        root: a directory of ours, on one file system.
+        sync: off only in benchmarks that compare with servers that do not sync.
+    """
+
+    def __init__(self, root: Path, *, sync: bool = True) -> None:
+        self.root, self.sync = root, sync
+        self._incoming = root / _INCOMING
+        self._numbers = itertools.count()
+
+    def prepare(self) -> None:
+        """Make the directories, and remove temporary files of processes long gone."""
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        for part in self._incoming.iterdir():
+            owner = part.name.partition("-")[0]
+            with suppress(FileNotFoundError):
+                if not Path(f"/proc/{owner}").exists() or time.time() - part.stat().st_mtime > _STALE_S:
+                    part.unlink()
+
+    def incoming(self, head: bytes) -> Incoming:
+        """Begin a file with its Part 10 header; raises OSError when the disk is full or away."""
+        return Incoming(self, self._incoming / f"{os.getpid()}-{next(self._numbers)}", head)
+
+    def name(self, place: Place, sha256: bytes) -> str:
+        """Return where an instance with this content lies, below the root."""
+        study = _digest(place.site_id, place.study_uid)
+        instance = _digest(place.series_uid, place.sop_uid, sha256.hex())
+        return f"{place.tenant_id}/{study[:2]}/{study}/{instance}.dcm"
+
+    def path(self, name: str) -> Path:
+        """Return the file of a stored name.
+
+        Raises:
+            ValueError: the name leads out of the store.
+        """
+        path = self.root / name
+        if ".." in path.parts or not path.is_relative_to(self.root):
+            msg = "not a name of this store"
+            raise ValueError(msg)
+        return path
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a stored file for reading."""
+        return self.path(name).open("rb")
+
+    def verify(self, name: str, sha256: bytes) -> bool:
+        """Whether the data set on disk is still what was received."""
+        seen = hashlib.sha256()
+        with self.open(name) as file:
+            head = file.read(_META_LENGTH.stop)
+            file.seek(int.from_bytes(head[_META_LENGTH], "little") + len(head))
+            while chunk := file.read(_CHUNK):
+                seen.update(chunk)
+        return seen.digest() == sha256
+
+    def settle(self, temporary: Path, name: str) -> None:
+        """Give a synced file its name, durably."""
+        target = self.path(name)
+        try:
+            temporary.rename(target)
+        except FileNotFoundError:
+            self._make(target.parent)
+            temporary.rename(target)
+        if self.sync:
+            _sync(target.parent)
+
+    def _make(self, directory: Path) -> None:
+        fresh = [d for d in (directory, *directory.parents) if not d.exists()]
+        directory.mkdir(parents=True, exist_ok=True)
+        if self.sync:
+            for made in fresh:
+                _sync(made.parent)
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Incoming:
+    """A file being received; nothing is visible until :meth:`settle`; :meth:`discard` always follows."""
+
+    def __init__(self, store: ObjectStore, temporary: Path, head: bytes) -> None:
+        self._store, self.temporary, self._head = store, temporary, head
+        self._fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self.size = 0
+
+    def discard(self) -> None:
+        """Remove the temporary file; nothing to do once it is settled."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            with suppress(FileNotFoundError):
+                self.temporary.unlink()
+
+    def write(self, data: Buffer) -> None:
+        """Append to the file; raises OSError when the disk is full."""
+        parts: Sequence[Buffer] = (data,) if self.size else (self._head, data)
+        total = sum(len(part) for part in parts)
+        done = os.writev(self._fd, parts)
+        rest = memoryview(b"".join(parts))[done:] if done < total else memoryview(b"")
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+        self.size += total
+
+    def settle(self, place: Place, sha256: bytes) -> Stored:
+        """Sync the file and give it its name; raises OSError when the disk fails."""
+        name = self._store.name(place, sha256)
+        if self._store.sync:
+            os.fsync(self._fd)
+        self._store.settle(self.temporary, name)
+        os.close(self._fd)
+        self._fd = -1
+        return Stored(name, self.size, sha256)
