@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actors.domain.words import DeclineReason, Priority, SignKind
+from actors.domain.words import DeclineReason, Priority, SignKind  # noqa: TC001 - commands are rebuilt from JSON
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -230,8 +230,24 @@ class ObservePresence:
 
 
 StudyCommand: TypeAlias = (
-    ReceiveOrder | CancelOrder | JoinOrder | DismissFlag | ImagesArrived | RecordTriage | Accept | Decline
-    | StartReading | Release | SaveDraft | Sign | PauseClock | ResumeClock | Offer | Claim | Assign | FireTimer
+    ReceiveOrder
+    | CancelOrder
+    | JoinOrder
+    | DismissFlag
+    | ImagesArrived
+    | RecordTriage
+    | Accept
+    | Decline
+    | StartReading
+    | Release
+    | SaveDraft
+    | Sign
+    | PauseClock
+    | ResumeClock
+    | Offer
+    | Claim
+    | Assign
+    | FireTimer
 )
 TenantCommand: TypeAlias = NextCase | AssignStudy
 RadiologistCommand: TypeAlias = SetPresence | ObservePresence

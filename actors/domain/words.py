@@ -75,8 +75,8 @@ class AcuityLevel(IntEnum):
     """The order of acuities; equal levels sort alike."""
 
     PENDING = 0
-    NOT_ASSESSED = 0  # noqa: PIE796 - an alias on purpose
-    NOTHING_FLAGGED = 0  # noqa: PIE796
+    NOT_ASSESSED = 0
+    NOTHING_FLAGGED = 0
     SUSPECTED_URGENT = 1
     SUSPECTED_CRITICAL = 2
 

@@ -1,0 +1,281 @@
+"""How orders and images become one study: joined by issuer, accession number, patient number and birth date.
+
+Never guessed: what does not agree stays readable and stands on the *unmatched* list, and what comes
+after the signature raises a flag instead of changing what was read.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from actors.domain.errors import BadPayload, Forbidden, NotFound, StaleVersion, WrongStatus
+from actors.domain.events import (
+    Cancelled,
+    ClockStarted,
+    FirstInstanceReceived,
+    FlagDismissed,
+    Flagged,
+    ImagesReceived,
+    OrderReceived,
+    ReadinessChanged,
+    StudyTriaged,
+)
+from actors.domain.facts import Decision
+from actors.domain.patient import same_patient
+from actors.domain.study import SIGNED
+from actors.domain.words import Acuity, Flag, Priority, ReadinessState, Role, Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from actors.domain.commands import (
+        CancelOrder,
+        DismissFlag,
+        ImagesArrived,
+        JoinOrder,
+        Order,
+        Patient,
+        ReceiveOrder,
+        RecordTriage,
+    )
+    from actors.domain.events import Event
+    from actors.domain.facts import Facts
+    from actors.domain.identity import Principal
+    from actors.domain.policy import Policy
+    from actors.domain.study import Study
+
+# (0040,1003) Requested Procedure Priority, PS3.3 C.4.11
+_REQUESTED = {
+    "STAT": Priority.STAT,
+    "HIGH": Priority.URGENT,
+    "ROUTINE": Priority.ROUTINE,
+    "MEDIUM": Priority.ROUTINE,
+    "LOW": Priority.ROUTINE,
+}
+
+
+def agrees(order: Patient, images: Patient) -> bool:
+    """Whether order and images name one patient: issuer, number and birth date are equal, nothing contradicts."""
+    return same_patient(order, images) and order.birth_date == images.birth_date
+
+
+def clock(policy: Policy, priority: Priority, started_at: datetime) -> ClockStarted:
+    """Return the start of a clock under the policy."""
+    due = policy.sla[priority]
+    return ClockStarted(started_at, due.due_s, due.warn_s, started_at + timedelta(seconds=due.due_s))
+
+
+def readiness(images: int, expected: int | None, *, quiet: bool) -> ReadinessState:
+    """Return the state for so many images: all that were announced, else what a quiet sender has sent."""
+    if images == 0:
+        return ReadinessState.UNREADY
+    whole = images >= expected if expected is not None else quiet
+    return ReadinessState.READY if whole else ReadinessState.INCOMPLETE
+
+
+def received(order: Order, *, joined: bool = False) -> OrderReceived:
+    """Return the event of an order."""
+    return OrderReceived(
+        order.site_id,
+        order.accession_number,
+        order.patient.patient_id,
+        order.priority,
+        order.procedure,
+        order.modality,
+        order.body_part,
+        order.laterality,
+        order.referring,
+        order.expected_instances,
+        joined,
+    )
+
+
+def _ready_again(study: Study, expected: int | None) -> list[Event]:
+    """Readiness after the expected number has become known."""
+    if not study.images:
+        return []
+    quiet = study.readiness.state is ReadinessState.READY
+    state = readiness(study.images, expected, quiet=quiet)
+    if (state, expected) == (study.readiness.state, study.readiness.expected):
+        return []
+    return [ReadinessChanged(state, study.images, expected)]
+
+
+def receive_order(study: Study, command: ReceiveOrder, now: datetime, facts: Facts) -> Decision:
+    """A new order, a changed one, or one for images that are here already."""
+    order = command.order
+    if study.images and not study.ordered:
+        return _join(study, order, now, facts, by_person=False)
+    if study.ordered and (study.site_id, study.accession_number) != (order.site_id, order.accession_number):
+        raise WrongStatus(
+            "This study belongs to another order.", {"field": "study_uid", "accession_number": study.accession_number}
+        )
+    event = received(order)
+    if study.ordered and study.status is not Status.CANCELLED and _same(study, event):
+        return Decision()
+    if study.ordered and facts.patient and event.patient_id != study.patient_id and study.images:
+        return Decision([Flagged(Flag.PATIENT_MISMATCH)])
+    if study.status in SIGNED:
+        return Decision([Flagged(Flag.ORDER_AFTER_SIGN)] if Flag.ORDER_AFTER_SIGN not in study.flags else [])
+    events: list[Event] = [event]
+    if study.images:
+        if order.priority is not study.priority or study.sla is None or study.status is Status.CANCELLED:
+            events.append(clock(facts.policy, order.priority, now))
+        events += _ready_again(study, order.expected_instances)
+    return Decision(events, patient=order.patient, order=order)
+
+
+def _same(study: Study, event: OrderReceived) -> bool:
+    known = (
+        study.patient_id,
+        study.priority,
+        study.procedure,
+        study.modality,
+        study.body_part,
+        study.laterality,
+        study.referring,
+        study.readiness.expected,
+    )
+    return known == (
+        event.patient_id,
+        event.priority,
+        event.procedure or study.procedure,
+        event.modality or study.modality,
+        event.body_part or study.body_part,
+        event.laterality or study.laterality,
+        event.referring,
+        event.expected,
+    )
+
+
+def _join(study: Study, order: Order, now: datetime, facts: Facts, *, by_person: bool) -> Decision:
+    """Join images that stand alone to an order, unless the patients disagree and nobody has looked."""
+    if not by_person and not (facts.patient and agrees(order.patient, facts.patient)):
+        flag = Flag.PATIENT_MISMATCH
+        return Decision([Flagged(flag)] if flag not in study.flags else [])
+    events: list[Event] = [received(order, joined=True)]
+    if study.status in SIGNED:
+        events.append(Flagged(Flag.ORDER_AFTER_SIGN))
+    elif study.status is not Status.CANCELLED:
+        events.append(clock(facts.policy, order.priority, now))
+    events += _ready_again(study, order.expected_instances)
+    minted = facts.minted
+    moved = minted if minted and minted.study_uid != study.study_uid and not minted.images else None
+    return Decision(events, patient=order.patient, order=order, moved=moved)
+
+
+def join_order(study: Study, command: JoinOrder, by: Principal | None, now: datetime, facts: Facts) -> Decision:
+    """Join by a person, who may settle a mismatch, or by the system, which may not."""
+    if not study.images:
+        raise WrongStatus("Only a study with images can be joined to an order.")
+    if study.ordered:
+        if study.accession_number == command.accession_number:
+            return Decision()
+        raise WrongStatus("This study has an order already.", {"accession_number": study.accession_number})
+    if command.version is not None and command.version != study.step:
+        raise StaleVersion
+    if facts.order is None:
+        raise NotFound("There is no such order at this site.", {"field": "accession_number"})
+    if facts.minted is not None and facts.minted.images and facts.minted.study_uid != study.study_uid:
+        raise WrongStatus("That order has images of its own.", {"field": "accession_number"})
+    return _join(study, facts.order, now, facts, by_person=by is not None)
+
+
+def cancel_order(study: Study, command: CancelOrder, facts: Facts) -> Decision:
+    """Cancel what nobody has begun to read."""
+    if study.status is Status.CANCELLED:
+        return Decision()
+    if study.rev == 0 or study.status not in (Status.ORDERED, Status.UNREAD, Status.OFFERED):
+        raise WrongStatus(f"The study is {study.status.value}: it can no longer be cancelled.")
+    return Decision([Cancelled(command.reason)], order=facts.order, cancelled=True)
+
+
+def dismiss_flag(study: Study, command: DismissFlag, by: Principal | None) -> Decision:
+    """A manager, or the signer, says that a flag is settled."""
+    if by is not None and by.role is not Role.MANAGER and by.user_id != study.signed_by:
+        raise Forbidden("Only a manager or the signer may dismiss a flag.")
+    if command.flag not in {f.value for f in Flag}:
+        raise BadPayload(f"flag is one of {', '.join(f.value for f in Flag)}.", {"field": "flag"})
+    flag = Flag(command.flag)
+    if flag not in study.flags:
+        raise WrongStatus("The study does not carry this flag.", {"field": "flag"})
+    return Decision([FlagDismissed(flag, command.reason)])
+
+
+def images_arrived(study: Study, command: ImagesArrived, now: datetime, facts: Facts) -> Decision:
+    """The first images of a study, or more of them."""
+    if study.images == 0:
+        return _first(study, command, now, facts)
+    events: list[Event] = []
+    count = max(command.received, study.images)
+    quiet = command.quiet or study.readiness.state is ReadinessState.READY
+    expected = study.readiness.expected
+    state = readiness(count, expected, quiet=quiet)
+    if state is not study.readiness.state:
+        events.append(ReadinessChanged(state, count, expected))
+    elif count > study.images:
+        events.append(ImagesReceived(count))
+    if count > study.images and study.status in SIGNED and Flag.IMAGES_AFTER_SIGN not in study.flags:
+        events.append(Flagged(Flag.IMAGES_AFTER_SIGN))
+    decision = Decision(events)
+    if not study.ordered and facts.order and facts.patient and agrees(facts.order.patient, facts.patient):
+        joined = _join(study, facts.order, now, facts, by_person=False)
+        decision = Decision([*events, *joined.events], patient=joined.patient, order=joined.order, moved=joined.moved)
+    return decision
+
+
+def _first(study: Study, command: ImagesArrived, now: datetime, facts: Facts) -> Decision:
+    priority = _REQUESTED.get(command.priority.strip().upper(), Priority.URGENT)
+    own = study.ordered  # the order was minted or sent with this very UID
+    matched = own and facts.patient is not None and agrees(facts.patient, command.patient)
+    order = None if own else facts.order
+    joins = order is not None and agrees(order.patient, command.patient)
+    patient = facts.patient if matched else command.patient
+    events: list[Event] = [
+        FirstInstanceReceived(
+            command.site_id,
+            patient.patient_id if patient else "",
+            command.received,
+            command.accession_number,
+            command.modality,
+            command.body_part,
+            command.laterality,
+            command.procedure,
+            study.priority if own else priority,
+            facts.priors,
+        )
+    ]
+    expected = study.readiness.expected
+    moved = None
+    if joins and order is not None:
+        events.append(received(order, joined=True))
+        expected, patient, priority = order.expected_instances, order.patient, order.priority
+        minted = facts.minted
+        moved = minted if minted and minted.study_uid != study.study_uid and not minted.images else None
+    elif own and not matched:
+        events.append(Flagged(Flag.PATIENT_MISMATCH))
+    elif not own:
+        events.append(Flagged(Flag.PATIENT_MISMATCH if order is not None else Flag.NO_ORDER))
+    if command.apart:
+        events.append(Flagged(Flag.UID_CONFLICT))
+    state = readiness(command.received, expected, quiet=command.quiet)
+    events.append(ReadinessChanged(state, command.received, expected))
+    events.append(clock(facts.policy, study.priority if own else priority, now))
+    return Decision(events, patient=patient, order=order if joins else None, moved=moved)
+
+
+def record_triage(study: Study, command: RecordTriage) -> Decision:
+    """A model's result; it may raise the acuity and never lowers it."""
+    if study.rev == 0 or study.status is Status.CANCELLED:
+        raise WrongStatus("There is nothing to triage.")
+    ladder = list(Acuity)
+    said = Acuity(command.acuity)
+    acuity = max(study.acuity, said, key=ladder.index)
+    event = StudyTriaged(command.model, command.version, command.status, command.headline, acuity, command.measures)
+    same = any(
+        (r.model, r.version, r.status, r.headline, r.measures)
+        == (event.model, event.version, event.status, event.headline, event.measures)
+        for r in study.ai
+    )
+    return Decision([] if same and acuity is study.acuity else [event])

@@ -1,0 +1,123 @@
+"""What a command to a study causes, or why it is refused: one branch a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.domain import arrival, reading, sla
+from actors.domain.commands import (
+    Accept,
+    Assign,
+    CancelOrder,
+    Claim,
+    Decline,
+    DismissFlag,
+    FireTimer,
+    ImagesArrived,
+    JoinOrder,
+    Offer,
+    PauseClock,
+    ReceiveOrder,
+    RecordTriage,
+    Release,
+    ResumeClock,
+    SaveDraft,
+    Sign,
+    StartReading,
+)
+from actors.domain.errors import BadPayload, Forbidden, NotFound, StaleVersion, WrongStatus
+from actors.domain.events import ClockPaused, ClockResumed, OfferExpired, SlaBreached, SlaWarned
+from actors.domain.facts import Decision
+from actors.domain.words import ClockState, Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from actors.domain.commands import StudyCommand
+    from actors.domain.facts import Facts
+    from actors.domain.identity import Principal
+    from actors.domain.study import Study
+
+OFFER = "offer"
+
+
+def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
+    study: Study, command: StudyCommand, by: Principal | None, now: datetime, facts: Facts
+) -> Decision:
+    """Return what the command causes; no events when it changes nothing.
+
+    Raises:
+        ReadingRoomError: the refusal; nothing happens.
+    """
+    match command:
+        case ReceiveOrder():
+            return arrival.receive_order(study, command, now, facts)
+        case ImagesArrived():
+            return arrival.images_arrived(study, command, now, facts)
+        case RecordTriage():
+            return arrival.record_triage(study, command)
+        case FireTimer():
+            return _timer(study, command, facts)
+        case Offer():
+            return reading.offer(study, command, now)
+        case Claim():
+            return reading.claim(study, command)
+        case Assign():
+            return reading.assign(study, command)
+        case JoinOrder():
+            return arrival.join_order(study, command, by, now, facts)
+        case CancelOrder():
+            return arrival.cancel_order(study, command, facts)
+        case DismissFlag():
+            return arrival.dismiss_flag(study, command, by)
+        case PauseClock() | ResumeClock():
+            return _clock(study, command)
+        case _ if by is None:
+            raise Forbidden("Only a person may do this.")
+        case Accept():
+            return reading.accept(study, command, by, now)
+        case Decline():
+            return reading.decline(study, command, by)
+        case StartReading():
+            return reading.start_reading(study, by)
+        case Release():
+            return reading.release(study, command, by)
+        case SaveDraft():
+            return reading.save_draft(study, command, by, now, facts)
+        case Sign():
+            return reading.sign(study, command, by, now, facts)
+    raise BadPayload("A study knows no such command.")
+
+
+def _timer(study: Study, command: FireTimer, facts: Facts) -> Decision:
+    """An offer's timer matches the step, a clock's its due time; otherwise it is too late and does nothing."""
+    clock, due_at = study.sla, command.due_at
+    if command.name == OFFER:
+        if study.status is not Status.OFFERED or study.offer is None or study.step != command.version:
+            return Decision()
+        return Decision([OfferExpired(study.offer.radiologist_id, study.offer.offer_id)])
+    if clock is None:
+        return Decision()
+    if command.name == sla.WARN and clock.state is ClockState.RUNNING and clock.warn_at == due_at:
+        return Decision([SlaWarned(clock.due_at)])
+    counting = clock.state in (ClockState.RUNNING, ClockState.WARNED)
+    if command.name == sla.BREACH and counting and clock.due_at == due_at:
+        return Decision([SlaBreached(due_at, sla.alert_id(facts.tenant_id, study.study_uid, due_at))])
+    return Decision()
+
+
+def _clock(study: Study, command: PauseClock | ResumeClock) -> Decision:
+    if study.rev == 0:
+        raise NotFound
+    if command.version != study.step:
+        raise StaleVersion
+    if not command.reason.strip():
+        raise BadPayload("Give a reason.", {"field": "reason"})
+    clock = study.sla
+    if isinstance(command, PauseClock):
+        if clock is None or not clock.live:
+            raise WrongStatus("The clock is not running.")
+        return Decision([ClockPaused(command.reason)])
+    if clock is None or clock.state is not ClockState.PAUSED:
+        raise WrongStatus("The clock is not paused.")
+    return Decision([ClockResumed(command.reason)])

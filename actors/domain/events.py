@@ -1,0 +1,277 @@
+"""What has happened to a study. Past tense, immutable, never edited.
+
+``STEP`` says whether the event moves the step: a change of status, assignment, order, priority or
+report. Images, AI results, flags and clock events move only the journal's version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+
+from actors.domain.words import Acuity, DeclineReason, Flag, Priority, ReadinessState
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReceived:
+    """An order, new or changed; ``joined`` when images that stood alone were joined to it."""
+
+    STEP: ClassVar[bool] = True
+    site_id: str
+    accession_number: str
+    patient_id: str
+    priority: Priority
+    procedure: str
+    modality: str
+    body_part: str = ""
+    laterality: str = ""
+    referring: str | None = None
+    expected: int | None = None
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMoved:
+    """The order joined images under another UID; this study, minted with the order, is no more."""
+
+    STEP: ClassVar[bool] = True
+    study_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstInstanceReceived:
+    STEP: ClassVar[bool] = True
+    site_id: str
+    patient_id: str
+    received: int
+    accession_number: str = ""
+    modality: str = ""
+    body_part: str = ""
+    laterality: str = ""
+    procedure: str = ""
+    priority: Priority = Priority.URGENT
+    priors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesReceived:
+    STEP: ClassVar[bool] = False
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessChanged:
+    STEP: ClassVar[bool] = False
+    state: ReadinessState
+    received: int
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyTriaged:
+    STEP: ClassVar[bool] = False
+    model: str
+    version: str
+    status: str
+    headline: str
+    acuity: Acuity
+    measures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStarted:
+    STEP: ClassVar[bool] = False
+    started_at: datetime
+    due_s: float
+    warn_s: float
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SlaWarned:
+    STEP: ClassVar[bool] = False
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SlaBreached:
+    STEP: ClassVar[bool] = False
+    due_at: datetime
+    alert_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPaused:
+    STEP: ClassVar[bool] = False
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockResumed:
+    STEP: ClassVar[bool] = False
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    STEP: ClassVar[bool] = False
+    flag: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class FlagDismissed:
+    STEP: ClassVar[bool] = False
+    flag: Flag
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    STEP: ClassVar[bool] = True
+    radiologist_id: str
+    offer_id: str
+    expires_at: datetime
+    why: str
+    over_cap: bool = False
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    STEP: ClassVar[bool] = True
+    radiologist_id: str
+    offer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    STEP: ClassVar[bool] = True
+    radiologist_id: str
+    offer_id: str
+    reason: DeclineReason
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferExpired:
+    STEP: ClassVar[bool] = True
+    radiologist_id: str
+    offer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Assigned without an offer: ``how`` is ``next_case`` or ``manager``."""
+
+    STEP: ClassVar[bool] = True
+    radiologist_id: str
+    offer_id: str
+    how: str
+    reason: str = ""
+    over_cap: bool = False
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    STEP: ClassVar[bool] = True
+    radiologist_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingStarted:
+    STEP: ClassVar[bool] = True
+    radiologist_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSaved:
+    STEP: ClassVar[bool] = True
+    report_id: str
+    report_version: int
+    radiologist_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrelimSigned:
+    """``received`` of ``expected`` images were seen; fewer only with the signer's confirmation."""
+
+    STEP: ClassVar[bool] = True
+    report_id: str
+    report_version: int
+    radiologist_id: str
+    received: int
+    expected: int | None = None
+    cosign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FinalSigned:
+    """``received`` of ``expected`` images were seen; fewer only with the signer's confirmation."""
+
+    STEP: ClassVar[bool] = True
+    report_id: str
+    report_version: int
+    radiologist_id: str
+    received: int
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addended:
+    STEP: ClassVar[bool] = True
+    report_id: str
+    report_version: int
+    radiologist_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    STEP: ClassVar[bool] = True
+    reason: str
+
+
+Event: TypeAlias = (
+    OrderReceived
+    | OrderMoved
+    | FirstInstanceReceived
+    | ImagesReceived
+    | ReadinessChanged
+    | StudyTriaged
+    | ClockStarted
+    | SlaWarned
+    | SlaBreached
+    | ClockPaused
+    | ClockResumed
+    | Flagged
+    | FlagDismissed
+    | Offered
+    | Accepted
+    | Declined
+    | OfferExpired
+    | Assigned
+    | Released
+    | ReadingStarted
+    | DraftSaved
+    | PrelimSigned
+    | FinalSigned
+    | Addended
+    | Cancelled
+)
+EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in Event.__args__}
+
+
+def body(event: Event) -> dict[str, Any]:
+    """Return the ``body`` of the event's journal row; its ``type`` is the class's name."""
+    plain: dict[str, Any] = msgspec.to_builtins(event, order="deterministic")
+    return plain
+
+
+def event(kind: str, plain: dict[str, Any]) -> Event:
+    """Return the event of a journal row."""
+    known: Event = msgspec.convert(plain, EVENTS[kind])
+    return known

@@ -1,0 +1,249 @@
+"""Folds one event into the state of a study. Decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from actors.domain import sla
+from actors.domain.events import (
+    Accepted,
+    Addended,
+    Assigned,
+    Cancelled,
+    ClockPaused,
+    ClockResumed,
+    ClockStarted,
+    Declined,
+    DraftSaved,
+    FinalSigned,
+    FirstInstanceReceived,
+    FlagDismissed,
+    Flagged,
+    ImagesReceived,
+    Offered,
+    OfferExpired,
+    OrderMoved,
+    OrderReceived,
+    PrelimSigned,
+    ReadinessChanged,
+    ReadingStarted,
+    Released,
+    SlaBreached,
+    SlaWarned,
+    StudyTriaged,
+)
+from actors.domain.policy import Due
+from actors.domain.study import AiResult, Asked, OpenOffer, Readiness, ReportHead
+from actors.domain.words import EXCLUDING, Flag, ReportStatus, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from actors.domain.events import Event
+    from actors.domain.study import Study
+
+_OF_ORDERS = frozenset({Flag.NO_ORDER, Flag.PATIENT_MISMATCH})
+_AFTER_SIGN = frozenset({Flag.IMAGES_AFTER_SIGN, Flag.ORDER_AFTER_SIGN})
+
+
+def evolve(study: Study, event: Event, at: datetime) -> Study:
+    """Return the state after the event, one version on."""
+    after = _CHANGES[type(event)](study, event, at)
+    rev = study.rev + 1
+    return replace(after, rev=rev, step=rev if event.STEP else study.step)
+
+
+def _order_received(s: Study, e: OrderReceived, _at: datetime) -> Study:
+    fresh = s.rev == 0 or s.status is Status.CANCELLED
+    status = (Status.UNREAD if s.images else Status.ORDERED) if fresh else s.status
+    return replace(
+        s,
+        site_id=e.site_id,
+        patient_id=e.patient_id,
+        accession_number=e.accession_number,
+        priority=e.priority,
+        procedure=e.procedure or s.procedure,
+        modality=e.modality or s.modality,
+        body_part=e.body_part or s.body_part,
+        laterality=e.laterality or s.laterality,
+        referring=e.referring,
+        ordered=True,
+        status=status,
+        moved_to=None,
+        readiness=replace(s.readiness, expected=e.expected),
+        flags=s.flags - _OF_ORDERS if e.joined else s.flags,
+    )
+
+
+def _order_moved(s: Study, e: OrderMoved, _at: datetime) -> Study:
+    return replace(s, status=Status.CANCELLED, moved_to=e.study_uid, flags=frozenset())
+
+
+def _first_instance(s: Study, e: FirstInstanceReceived, _at: datetime) -> Study:
+    return replace(
+        s,
+        site_id=e.site_id,
+        patient_id=e.patient_id,
+        accession_number=s.accession_number or e.accession_number,
+        modality=s.modality or e.modality,
+        body_part=s.body_part or e.body_part,
+        laterality=s.laterality or e.laterality,
+        procedure=s.procedure or e.procedure,
+        priority=s.priority if s.ordered else e.priority,
+        priors=e.priors,
+        images=e.received,
+        status=Status.UNREAD,
+    )
+
+
+def _images(s: Study, e: ImagesReceived, _at: datetime) -> Study:
+    return replace(s, images=e.received, readiness=replace(s.readiness, received=e.received))
+
+
+def _readiness(s: Study, e: ReadinessChanged, _at: datetime) -> Study:
+    return replace(s, images=e.received, readiness=Readiness(e.state, e.received, e.expected))
+
+
+def _triaged(s: Study, e: StudyTriaged, _at: datetime) -> Study:
+    result = AiResult(e.model, e.version, e.status, e.headline, e.measures)
+    others = tuple(r for r in s.ai if r.model != e.model)
+    return replace(s, acuity=e.acuity, ai=(*others, result))
+
+
+def _clock_started(s: Study, e: ClockStarted, _at: datetime) -> Study:
+    return replace(s, sla=sla.start(e.started_at, Due(e.due_s, e.warn_s), s.sla))
+
+
+def _warned(s: Study, _e: SlaWarned, _at: datetime) -> Study:
+    return replace(s, sla=s.sla and sla.warn(s.sla))
+
+
+def _breached(s: Study, _e: SlaBreached, at: datetime) -> Study:
+    return replace(s, sla=s.sla and sla.breach(s.sla, at))
+
+
+def _paused(s: Study, _e: ClockPaused, at: datetime) -> Study:
+    return replace(s, sla=s.sla and sla.pause(s.sla, at))
+
+
+def _resumed(s: Study, _e: ClockResumed, at: datetime) -> Study:
+    return replace(s, sla=s.sla and sla.resume(s.sla, at))
+
+
+def _flagged(s: Study, e: Flagged, _at: datetime) -> Study:
+    return replace(s, flags=s.flags | {e.flag})
+
+
+def _dismissed(s: Study, e: FlagDismissed, _at: datetime) -> Study:
+    return replace(s, flags=s.flags - {e.flag})
+
+
+def _offered(s: Study, e: Offered, _at: datetime) -> Study:
+    offer = OpenOffer(e.offer_id, e.radiologist_id, e.expires_at, e.why, e.over_cap)
+    return replace(s, status=Status.OFFERED, offer=offer, granted=e.offer_id, over_cap=e.over_cap)
+
+
+def _accepted(s: Study, e: Accepted, _at: datetime) -> Study:
+    return replace(s, status=Status.ASSIGNED, offer=None, assigned_to=e.radiologist_id)
+
+
+def _pool(s: Study) -> Study:
+    return replace(s, status=Status.UNREAD, offer=None, assigned_to=None, reading_by=None, over_cap=False)
+
+
+def _asked(s: Study, radiologist_id: str, at: datetime) -> tuple[Asked, ...]:
+    return (*(a for a in s.asked if a.radiologist_id != radiologist_id), Asked(radiologist_id, at))
+
+
+def _declined(s: Study, e: Declined, at: datetime) -> Study:
+    excluded = s.excluded | {e.radiologist_id} if e.reason in EXCLUDING else s.excluded
+    return replace(_pool(s), asked=_asked(s, e.radiologist_id, at), excluded=excluded)
+
+
+def _offer_expired(s: Study, e: OfferExpired, at: datetime) -> Study:
+    return replace(_pool(s), asked=_asked(s, e.radiologist_id, at))
+
+
+def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
+    return replace(
+        s,
+        status=Status.ASSIGNED,
+        offer=None,
+        assigned_to=e.radiologist_id,
+        reading_by=None,
+        granted=e.offer_id,
+        over_cap=e.over_cap,
+    )
+
+
+def _released(s: Study, e: Released, at: datetime) -> Study:
+    return replace(_pool(s), asked=_asked(s, e.radiologist_id, at))
+
+
+def _reading(s: Study, e: ReadingStarted, _at: datetime) -> Study:
+    return replace(s, status=Status.READING, reading_by=e.radiologist_id)
+
+
+def _draft(s: Study, e: DraftSaved, _at: datetime) -> Study:
+    status = ReportStatus.PRELIM if s.status is Status.PRELIM else ReportStatus.DRAFT
+    return replace(s, report=ReportHead(e.report_id, status, e.report_version))
+
+
+def _signed(s: Study, e: PrelimSigned | FinalSigned, status: ReportStatus) -> Study:
+    return replace(
+        s,
+        status=Status(status.value),
+        report=ReportHead(e.report_id, status, e.report_version),
+        reading_by=None,
+        signed_by=e.radiologist_id,
+        sla=s.sla and sla.stop(s.sla),
+    )
+
+
+def _prelim(s: Study, e: PrelimSigned, _at: datetime) -> Study:
+    return replace(_signed(s, e, ReportStatus.PRELIM), cosign=e.cosign)
+
+
+def _final(s: Study, e: FinalSigned, _at: datetime) -> Study:
+    signed = _signed(s, e, ReportStatus.FINAL)
+    return replace(signed, cosign=False, assigned_to=e.radiologist_id)
+
+
+def _addended(s: Study, e: Addended, _at: datetime) -> Study:
+    report = ReportHead(e.report_id, ReportStatus.FINAL, e.report_version)
+    return replace(s, report=report, flags=s.flags - _AFTER_SIGN)
+
+
+def _cancelled(s: Study, _e: Cancelled, _at: datetime) -> Study:
+    return replace(_pool(s), status=Status.CANCELLED, sla=s.sla and sla.stop(s.sla))
+
+
+_CHANGES: dict[type[Event], Callable[[Study, Any, datetime], Study]] = {
+    OrderReceived: _order_received,
+    OrderMoved: _order_moved,
+    FirstInstanceReceived: _first_instance,
+    ImagesReceived: _images,
+    ReadinessChanged: _readiness,
+    StudyTriaged: _triaged,
+    ClockStarted: _clock_started,
+    SlaWarned: _warned,
+    SlaBreached: _breached,
+    ClockPaused: _paused,
+    ClockResumed: _resumed,
+    Flagged: _flagged,
+    FlagDismissed: _dismissed,
+    Offered: _offered,
+    Accepted: _accepted,
+    Declined: _declined,
+    OfferExpired: _offer_expired,
+    Assigned: _assigned,
+    Released: _released,
+    ReadingStarted: _reading,
+    DraftSaved: _draft,
+    PrelimSigned: _prelim,
+    FinalSigned: _final,
+    Addended: _addended,
+    Cancelled: _cancelled,
+}

@@ -1,0 +1,53 @@
+"""What the rules need to know beside the study itself, and what they answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from actors.domain.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.domain.commands import Order, Patient
+    from actors.domain.events import Event
+    from actors.domain.study import Study
+    from actors.domain.unit import ReportWrite
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The newest text of the study's report."""
+
+    sections: dict[str, str]
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the actor looked up before it decides; a command needs few of them."""
+
+    tenant_id: str
+    site_name: str = ""
+    patient: Patient | None = None  # of the study as it stands
+    policy: Policy = field(default_factory=Policy)
+    order: Order | None = None  # found by site and accession number
+    minted: Study | None = None  # where that order lives until images join it under another UID
+    draft: Draft | None = None
+    viewers: Sequence[str] = ()  # user ids that hear of final reports of the site
+    priors: int = 0
+    new_id: str = ""  # a fresh UUIDv7, for a report that does not exist yet
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a command causes."""
+
+    events: Sequence[Event] = ()
+    extra: dict[str, Any] = field(default_factory=dict)  # of the answer
+    patient: Patient | None = None  # when it is another than before
+    order: Order | None = None  # to be written as belonging to this study
+    cancelled: bool = False  # the order is
+    moved: Study | None = None  # the minted study that ends with this
+    report: ReportWrite | None = None

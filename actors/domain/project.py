@@ -1,0 +1,274 @@
+"""From a decision to the unit that commits it: journal, read rows, feed, timers, jobs, outbox.
+
+Each event goes into every stream it concerns, under one id, with the row as it stands after it:
+whole for who still sees the study, null where it leaves the view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from actors.domain import sla
+from actors.domain.decide import OFFER
+from actors.domain.events import (
+    Accepted,
+    Addended,
+    Assigned,
+    Cancelled,
+    ClockPaused,
+    ClockResumed,
+    Declined,
+    DraftSaved,
+    FinalSigned,
+    FirstInstanceReceived,
+    FlagDismissed,
+    Flagged,
+    Offered,
+    OfferExpired,
+    OrderMoved,
+    PrelimSigned,
+    ReadinessChanged,
+    ReadingStarted,
+    Released,
+    SlaBreached,
+    SlaWarned,
+    StudyTriaged,
+    body,
+)
+from actors.domain.evolve import evolve
+from actors.domain.instant import instant
+from actors.domain.row import row, row_for, row_for_wall
+from actors.domain.study import CLOSED, dump
+from actors.domain.tally import change
+from actors.domain.unit import (
+    FeedItem,
+    JobWrite,
+    OrderWrite,
+    OutboxWrite,
+    ReaderDelta,
+    Recorded,
+    StudyRow,
+    TimerArm,
+    Unit,
+)
+from actors.domain.words import ClockState, Priority, ReadinessState, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from actors.domain.commands import Patient
+    from actors.domain.events import Event
+    from actors.domain.facts import Decision, Facts
+    from actors.domain.identity import Key
+    from actors.domain.study import Study
+
+_SIGNED = (PrelimSigned, FinalSigned, Addended)
+_OUTBOX = {PrelimSigned: "report_prelim", FinalSigned: "report_final", Addended: "report_addendum"}
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who caused a unit, under which key, and when."""
+
+    user_id: str | None
+    idem: str | None
+    at: datetime
+
+
+def told(event: Event, before: Study, after: Study, by: By) -> tuple[str, dict[str, Any]]:  # noqa: C901, PLR0911, PLR0912 - one line an event
+    """Return the event's type on the wire and what it carries beside the row."""
+    match event:
+        case StudyTriaged():
+            return "study_triaged", {"model": event.model, "version": event.version, "headline": event.headline}
+        case Offered():
+            extra = {"offer_id": event.offer_id, "expires_at": instant(event.expires_at), "why": event.why}
+            return "assignment_offered", extra
+        case Declined() | OfferExpired():
+            reason = "declined" if isinstance(event, Declined) else "expired"
+            return "assignment_revoked", {"offer_id": event.offer_id, "reason": reason}
+        case Cancelled() if before.offer:
+            return "assignment_revoked", {"offer_id": before.offer.offer_id, "reason": "cancelled"}
+        case Accepted():
+            return "assignment_accepted", {"radiologist_id": event.radiologist_id, "by": by.user_id}
+        case Assigned():
+            return "assignment_assigned", {"radiologist_id": event.radiologist_id, "by": by.user_id}
+        case ReadingStarted():
+            return "reading_started", {"radiologist_id": event.radiologist_id, "by": by.user_id}
+        case Released():
+            return "assignment_released", {"radiologist_id": event.radiologist_id, "by": by.user_id}
+        case SlaWarned():
+            return "sla_warned", {"due_at": instant(event.due_at)}
+        case SlaBreached():
+            return "sla_breached", {"due_at": instant(event.due_at), "alert_id": event.alert_id}
+        case ClockPaused() | ClockResumed():
+            due_at = after.sla and instant(after.sla.due_at)
+            kind = "sla_paused" if isinstance(event, ClockPaused) else "sla_resumed"
+            return kind, {"due_at": due_at, "reason": event.reason}
+        case Flagged() | FlagDismissed():
+            return "study_flagged", {"flags": sorted(f.value for f in after.flags)}
+        case DraftSaved() | PrelimSigned() | FinalSigned() | Addended():
+            return "report_changed", {
+                "report_id": event.report_id,
+                "report_version": event.report_version,
+                "report_status": after.report and after.report.status.value,
+                "by": by.user_id,
+            }
+        case _:
+            return "study_changed", {}
+
+
+def timers(study: Study) -> dict[str, TimerArm]:
+    """Return the timers that a study in this state needs."""
+    armed: dict[str, TimerArm] = {}
+    if study.offer:
+        armed[OFFER] = TimerArm(OFFER, study.step, study.offer.expires_at)
+    clock = study.sla
+    if clock and clock.state in (ClockState.RUNNING, ClockState.WARNED) and study.open:
+        if clock.state is ClockState.RUNNING:
+            armed[sla.WARN] = TimerArm(sla.WARN, study.step, clock.warn_at)
+        armed[sla.BREACH] = TimerArm(sla.BREACH, study.step, clock.due_at)
+    return armed
+
+
+def study_row(study: Study) -> StudyRow:
+    """Return the read row of a state."""
+    return StudyRow(
+        study.study_uid,
+        study.site_id,
+        study.rev,
+        study.step,
+        study.status.value,
+        study.open,
+        study.priority.value,
+        study.reader,
+        study.patient_id,
+        study.accession_number,
+        tuple(sorted(f.value for f in study.flags)),
+        study.referring,
+        dump(study),
+    )
+
+
+class _Projection:
+    """Fills a unit, event by event."""
+
+    def __init__(self, key: Key, facts: Facts, by: By, new_id: Callable[[], str]) -> None:
+        self.unit = Unit(key)
+        self._facts, self._by, self._new_id = facts, by, new_id
+
+    def add(self, before: Study, event: Event, patient: Patient | None) -> Study:
+        """Record one event and everything that shows it."""
+        after = evolve(before, event, self._by.at)
+        entity = f"study/{after.study_uid}"
+        self.unit.events.append(
+            Recorded(entity, after.rev, type(event).__name__, body(event), self._by.at, self._by.user_id, self._by.idem)
+        )
+        self._feed(before, event, after, row(after, patient, self._facts.site_name))
+        return after
+
+    def _feed(self, before: Study, event: Event, after: Study, shown: dict[str, Any]) -> None:
+        kind, extra = told(event, before, after, self._by)
+        event_id, tenant_id, uid = self._new_id(), self._facts.tenant_id, after.study_uid
+
+        def say(stream: str, view: dict[str, Any] | None, kind: str = kind, more: dict[str, Any] = extra) -> None:
+            self.unit.feed.append(FeedItem(stream, event_id, kind, {"study_uid": uid, "row": view, **more}))
+
+        listed = shown if after.open else None
+        say(f"study:{uid}", shown)
+        if before.open or after.open:
+            say(f"tenant:{tenant_id}", listed)
+            say(f"wall:{tenant_id}", listed and row_for_wall(listed))
+            site_view = listed and row_for(Role.TECHNOLOGIST, listed)
+            if isinstance(event, StudyTriaged | Offered | Declined | OfferExpired):
+                say(f"site:{after.site_id}", site_view, "study_changed", {})
+            else:
+                say(f"site:{after.site_id}", site_view)
+            if before.site_id and before.site_id != after.site_id:
+                say(f"site:{before.site_id}", None, "study_changed", {})
+        was, now = before.reader if before.open else None, after.reader if after.open else None
+        if now:
+            say(f"user:{now}", listed)
+        if was and was != now:
+            self._taken(f"user:{was}", before, event, say)
+        if isinstance(event, FinalSigned | Addended):
+            referring = [after.referring] if after.referring else []
+            for user_id in sorted({*self._facts.viewers, *referring} - {was, now}):
+                say(f"user:{user_id}", None)
+
+    def _taken(self, stream: str, before: Study, event: Event, say: Callable[..., None]) -> None:
+        if isinstance(event, Assigned):
+            offer_id = before.offer.offer_id if before.offer else before.granted
+            say(stream, None, "assignment_revoked", {"offer_id": offer_id, "reason": "reassigned"})
+        else:
+            say(stream, None)
+
+    def count(self, before: Study, after: Study, *, final: bool) -> None:
+        """Move the counters of the streams the study stands in."""
+        tenant_id = self._facts.tenant_id
+        moved = change(before, after)
+        if final:
+            moved["final_today"] = moved.get("final_today", 0) + 1
+        for stream in (f"tenant:{tenant_id}", f"wall:{tenant_id}", f"site:{after.site_id}"):
+            total = self.unit.counters.setdefault(stream, {})
+            for name, by in moved.items():
+                total[name] = total.get(name, 0) + by
+            if not total:
+                del self.unit.counters[stream]
+
+    def readers(self, before: Study, after: Study) -> None:
+        """Move loads, and who is reading what."""
+        uid = after.study_uid
+        if before.load_of != after.load_of:
+            self.unit.readers += [ReaderDelta(who, -1) for who in [before.load_of] if who]
+            self.unit.readers += [ReaderDelta(who, +1) for who in [after.load_of] if who]
+        if before.reading_by != after.reading_by:
+            self.unit.readers += [ReaderDelta(who, stopped=uid) for who in [before.reading_by] if who]
+            self.unit.readers += [ReaderDelta(who, reading=uid) for who in [after.reading_by] if who]
+
+
+def project(  # noqa: PLR0913, PLR0917 - what a commit is made of
+    key: Key, before: Study, decision: Decision, facts: Facts, by: By, new_id: Callable[[], str]
+) -> tuple[Study, Unit]:
+    """Return the state after the decision and the unit that commits it."""
+    made = _Projection(key, facts, by, new_id)
+    unit = made.unit
+    patient = decision.patient or facts.patient
+    if decision.moved:  # the minted study leaves first, then the images stand with its order
+        gone = made.add(
+            decision.moved, OrderMoved(before.study_uid), decision.order.patient if decision.order else None
+        )
+        unit.studies.append(study_row(gone))
+        made.count(decision.moved, gone, final=False)
+    after = before
+    for event in decision.events:
+        after = made.add(after, event, patient)
+    if after is not before:
+        unit.studies.append(study_row(after))
+        made.count(before, after, final=any(isinstance(e, FinalSigned) for e in decision.events))
+        made.readers(before, after)
+    _side_effects(unit, before, after, decision, new_id)
+    return after, unit
+
+
+def _side_effects(unit: Unit, before: Study, after: Study, decision: Decision, new_id: Callable[[], str]) -> None:
+    had, needs = timers(before), timers(after)
+    unit.arm += [arm for name, arm in needs.items() if had.get(name) is None or had[name].due_at != arm.due_at]
+    unit.disarm += [name for name in had if name not in needs]
+    if decision.patient:
+        unit.patients.append(decision.patient)
+    if decision.order:
+        unit.orders.append(OrderWrite(decision.order, after.study_uid, decision.cancelled))
+    if decision.report:
+        unit.reports.append(decision.report)
+    for event in decision.events:
+        if isinstance(event, _SIGNED):
+            kind = _OUTBOX[type(event)]
+            write = OutboxWrite(new_id(), after.study_uid, after.site_id, kind, event.report_id, event.report_version)
+            unit.outbox.append(write)
+    first = any(isinstance(e, FirstInstanceReceived) for e in decision.events)
+    ready = after.readiness.state is ReadinessState.READY and before.readiness.state is not ReadinessState.READY
+    grown = any(isinstance(e, ReadinessChanged) for e in decision.events) and ready
+    if after.status not in CLOSED and (grown or (first and after.priority is Priority.STAT)):
+        unit.jobs.append(JobWrite(new_id(), after.study_uid, after.images, after.priority.rank))

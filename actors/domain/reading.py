@@ -1,0 +1,256 @@
+"""From the offer to the signature: who may take a study, who has it, and who signs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from actors.domain.errors import (
+    AlreadyTaken,
+    BadPayload,
+    ConfirmNeeded,
+    Forbidden,
+    NotAssigned,
+    NotEligible,
+    NotFound,
+    OfferExpired,
+    StaleVersion,
+    WrongStatus,
+)
+from actors.domain.events import (
+    Accepted,
+    Addended,
+    Assigned,
+    Declined,
+    DraftSaved,
+    FinalSigned,
+    Offered,
+    PrelimSigned,
+    ReadingStarted,
+    Released,
+)
+from actors.domain.facts import Decision
+from actors.domain.study import LIVE
+from actors.domain.unit import ReportWrite
+from actors.domain.words import ReportStatus, Role, SignKind, Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from actors.domain.commands import Accept, Assign, Claim, Decline, Grant, Offer, Release, SaveDraft, Sign
+    from actors.domain.events import Event
+    from actors.domain.facts import Facts
+    from actors.domain.identity import Principal
+    from actors.domain.study import Study
+
+_OWNED = frozenset({Status.ASSIGNED, Status.READING, Status.PRELIM})
+SECTIONS = ("technique", "comparison", "findings", "impression")
+
+
+def _known(study: Study) -> None:
+    if study.rev == 0 or study.moved_to is not None:
+        raise NotFound
+
+
+def _granted(study: Study, grant: Grant) -> bool:
+    """Whether this very grant was committed before: answered, not repeated."""
+    return study.granted == grant.offer_id and study.status in LIVE
+
+
+def offer(study: Study, command: Offer, now: datetime) -> Decision:
+    """The decider offers the study to a reader."""
+    grant = command.grant
+    if _granted(study, grant):
+        return Decision()
+    _free(study, grant)
+    expires_at = now + timedelta(seconds=command.open_s)
+    event = Offered(grant.radiologist_id, grant.offer_id, expires_at, command.why, grant.over_cap, grant.epoch)
+    return Decision([event], {"offer_id": grant.offer_id})
+
+
+def _free(study: Study, grant: Grant) -> None:
+    _known(study)
+    if study.status is not Status.UNREAD or study.step != grant.step:
+        raise WrongStatus(f"The study is {study.status.value} at step {study.step}.")
+    if grant.radiologist_id in study.excluded:
+        raise NotEligible("She has excluded herself from this study.", {"why": "excluded"})
+
+
+def claim(study: Study, command: Claim) -> Decision:
+    """The decider gives the study to who asked for the next case."""
+    grant = command.grant
+    if _granted(study, grant):
+        return Decision()
+    _free(study, grant)
+    return Decision([Assigned(grant.radiologist_id, grant.offer_id, "next_case", "", grant.over_cap, grant.epoch)])
+
+
+def assign(study: Study, command: Assign) -> Decision:
+    """A manager gives the study to a reader; it may end an offer, or take it from another."""
+    grant = command.grant
+    if _granted(study, grant):
+        return Decision()
+    _known(study)
+    if study.status not in (Status.UNREAD, *LIVE):
+        raise WrongStatus(f"The study is {study.status.value}: it cannot be assigned.")
+    if study.step != grant.step:
+        raise StaleVersion
+    if study.status is Status.READING and not command.reason.strip():
+        raise BadPayload("Somebody is reading it: give a reason.", {"field": "reason"})
+    event = Assigned(grant.radiologist_id, grant.offer_id, "manager", command.reason, grant.over_cap, grant.epoch)
+    return Decision([event])
+
+
+def accept(study: Study, command: Accept, by: Principal, now: datetime) -> Decision:
+    """The addressee accepts; tabs and retries of hers are answered alike."""
+    _known(study)
+    mine = _open_offer(study, command.offer_id, by)
+    if mine is not None:
+        if now > mine:
+            raise OfferExpired
+        return Decision([Accepted(by.user_id, command.offer_id)])
+    if study.assigned_to == by.user_id and study.status in _OWNED and study.granted == command.offer_id:
+        return Decision()
+    if study.assigned_to is not None and study.assigned_to != by.user_id and study.granted == command.offer_id:
+        raise AlreadyTaken(fields={"by": study.assigned_to})
+    if study.assigned_to is not None and study.assigned_to != by.user_id and study.status in _OWNED:
+        raise AlreadyTaken(fields={"by": study.assigned_to})
+    raise OfferExpired
+
+
+def _open_offer(study: Study, offer_id: str, by: Principal) -> datetime | None:
+    """Return when the caller's open offer expires, None when it is not open."""
+    if study.offer is None or study.offer.offer_id != offer_id:
+        return None
+    if study.offer.radiologist_id != by.user_id:
+        raise Forbidden("This offer was made to somebody else.")
+    return study.offer.expires_at
+
+
+def decline(study: Study, command: Decline, by: Principal) -> Decision:
+    """The addressee declines, with a reason."""
+    _known(study)
+    if _open_offer(study, command.offer_id, by) is None:
+        raise OfferExpired
+    return Decision([Declined(by.user_id, command.offer_id, command.reason, command.note)])
+
+
+def _owner(study: Study, by: Principal) -> None:
+    _known(study)
+    if study.assigned_to != by.user_id:
+        raise NotAssigned(fields={"by": study.assigned_to})
+
+
+def start_reading(study: Study, by: Principal) -> Decision:
+    """The owner opens the study."""
+    _owner(study, by)
+    if study.status in (Status.READING, Status.PRELIM):
+        return Decision()
+    if study.status is not Status.ASSIGNED:
+        raise WrongStatus(f"The study is {study.status.value}.")
+    return Decision([ReadingStarted(by.user_id)])
+
+
+def release(study: Study, command: Release, by: Principal) -> Decision:
+    """The owner, or a manager, gives the study back to the pool."""
+    _known(study)
+    if by.role is not Role.MANAGER and study.assigned_to != by.user_id:
+        raise NotAssigned(fields={"by": study.assigned_to})
+    if study.status not in (Status.ASSIGNED, Status.READING) or study.assigned_to is None:
+        raise WrongStatus(f"The study is {study.status.value}: there is nothing to give back.")
+    return Decision([Released(study.assigned_to, command.reason)])
+
+
+def _newer(study: Study, facts: Facts) -> StaleVersion:
+    """The refusal that shows the newer draft."""
+    return StaleVersion(
+        "There is a newer draft.",
+        {
+            "report_version": study.report.version if study.report else 0,
+            "sections": facts.draft.sections if facts.draft else {},
+            "by": facts.draft.by if facts.draft else None,
+        },
+    )
+
+
+def save_draft(study: Study, command: SaveDraft, by: Principal, now: datetime, facts: Facts) -> Decision:
+    """The owner saves her text."""
+    _owner(study, by)
+    if study.status not in _OWNED:
+        raise WrongStatus(f"The report is {study.status.value}: it can no longer be edited.")
+    unknown = set(command.sections) - set(SECTIONS)
+    if unknown:
+        raise BadPayload(f"A report has the sections {', '.join(SECTIONS)}.", {"field": "sections"})
+    held = study.report.version if study.report else 0
+    if command.base_version != held:
+        raise _newer(study, facts)
+    report_id = study.report.report_id if study.report else facts.new_id
+    status = ReportStatus.PRELIM if study.status is Status.PRELIM else ReportStatus.DRAFT
+    sections = {name: command.sections.get(name, "") for name in SECTIONS}
+    written = ReportWrite(report_id, study.study_uid, study.site_id, status.value, held + 1, sections, by.user_id, now)
+    return Decision(
+        [DraftSaved(report_id, held + 1, by.user_id)],
+        {"report_id": report_id, "report_version": held + 1},
+        report=written,
+    )
+
+
+def sign(study: Study, command: Sign, by: Principal, now: datetime, facts: Facts) -> Decision:
+    """The owner signs the saved draft; a resident prelim only, an attending co-signs."""
+    if by.role is Role.RESIDENT and command.kind is not SignKind.PRELIM:
+        raise Forbidden("A resident signs prelim; an attending signs final.")
+    _known(study)
+    if command.kind is SignKind.ADDENDUM:
+        return _addendum(study, command, by, now, facts)
+    cosigns = study.status is Status.PRELIM and study.cosign and by.role is Role.RADIOLOGIST
+    if study.assigned_to != by.user_id and not cosigns:
+        raise NotAssigned(fields={"by": study.assigned_to})
+    signable = {SignKind.PRELIM: (Status.ASSIGNED, Status.READING), SignKind.FINAL: tuple(_OWNED)}[command.kind]
+    if study.status not in signable:
+        raise WrongStatus(f"The study is {study.status.value}: it cannot be signed {command.kind.value}.")
+    if study.report is None:
+        raise WrongStatus("There is no report yet: save a draft first.")
+    if command.report_version != study.report.version:
+        raise _newer(study, facts)
+    if command.version is not None and command.version != study.step:
+        raise StaleVersion
+    if study.readiness.missing and not command.confirm:
+        raise ConfirmNeeded(fields={"received": study.readiness.received, "expected": study.readiness.expected})
+    version = study.report.version + 1
+    seen = (study.readiness.received, study.readiness.expected)
+    report_id = study.report.report_id
+    event: Event
+    if command.kind is SignKind.PRELIM:
+        event = PrelimSigned(report_id, version, by.user_id, *seen, cosign=by.role is Role.RESIDENT)
+    else:
+        event = FinalSigned(report_id, version, by.user_id, *seen)
+    written = ReportWrite(
+        report_id, study.study_uid, study.site_id, command.kind.value, version, None, by.user_id, now, signed=True
+    )
+    return Decision([event], {"report_id": report_id, "report_version": version}, report=written)
+
+
+def _addendum(study: Study, command: Sign, by: Principal, now: datetime, facts: Facts) -> Decision:
+    if study.status is not Status.FINAL or study.report is None:
+        raise WrongStatus(f"The study is {study.status.value}: only a final report takes an addendum.")
+    if not command.text.strip():
+        raise BadPayload("An addendum needs a text.", {"field": "text"})
+    if command.report_version not in (0, study.report.version):
+        raise _newer(study, facts)
+    report_id, version = study.report.report_id, study.report.version + 1
+    written = ReportWrite(
+        report_id,
+        study.study_uid,
+        study.site_id,
+        ReportStatus.FINAL.value,
+        version,
+        None,
+        by.user_id,
+        now,
+        addendum=command.text,
+    )
+    return Decision(
+        [Addended(report_id, version, by.user_id)],
+        {"report_id": report_id, "report_version": version},
+        report=written,
+    )

@@ -1,0 +1,109 @@
+"""The clock of a study: from its first instance to its first signature.
+
+    RUNNING --warn_at--> WARNED --due_at--> BREACHED
+    RUNNING | WARNED | BREACHED --pause--> PAUSED --resume--> as before, due later by the pause
+    any --first signature--> STOPPED
+
+``breached_at`` is never cleared, and once it is set ``due_at`` never moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from actors.domain.instant import instant
+from actors.domain.words import ClockState
+
+if TYPE_CHECKING:
+    from actors.domain.policy import Due
+
+_ALERTS = UUID("9d0c7c34-2d6a-5c0f-8f0e-6b8f6f2f9f55")
+WARN, BREACH = "sla_warn", "sla_breach"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """An SLA clock; instants are UTC."""
+
+    state: ClockState
+    started_at: datetime
+    due_at: datetime
+    warn_at: datetime
+    breached_at: datetime | None = None
+    paused_s: float = 0.0
+    paused_at: datetime | None = None
+    before_pause: ClockState | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it counts down or has run out."""
+        return self.state in (ClockState.RUNNING, ClockState.WARNED, ClockState.BREACHED)
+
+    def shown(self) -> dict[str, Any]:
+        """Return the row's ``sla``."""
+        return {
+            "state": self.state.value,
+            "due_at": instant(self.due_at),
+            "warn_at": instant(self.warn_at),
+            "started_at": instant(self.started_at),
+            "breached_at": instant(self.breached_at),
+            "paused_s": round(self.paused_s, 3),
+        }
+
+
+def start(at: datetime, due: Due, since: Clock | None = None) -> Clock:
+    """Return a clock started at ``at``; anew with another due time, it keeps a breach that was."""
+    breached_at = since.breached_at if since else None
+    state = ClockState.BREACHED if breached_at else ClockState.RUNNING
+    return Clock(
+        state,
+        at,
+        at + timedelta(seconds=due.due_s),
+        at + timedelta(seconds=due.warn_s),
+        breached_at,
+        since.paused_s if since else 0.0,
+    )
+
+
+def warn(clock: Clock) -> Clock:
+    """Return the clock after its warning."""
+    return replace(clock, state=ClockState.WARNED)
+
+
+def breach(clock: Clock, at: datetime) -> Clock:
+    """Return the clock after its breach."""
+    return replace(clock, state=ClockState.BREACHED, breached_at=clock.breached_at or at)
+
+
+def pause(clock: Clock, at: datetime) -> Clock:
+    """Return the clock, paused."""
+    return replace(clock, state=ClockState.PAUSED, paused_at=at, before_pause=clock.state)
+
+
+def resume(clock: Clock, at: datetime) -> Clock:
+    """Return the clock, going on as it was; due later by the pause unless it was breached."""
+    since = clock.paused_at or at
+    gone = at - since
+    moved = timedelta() if clock.breached_at else gone
+    return replace(
+        clock,
+        state=clock.before_pause or ClockState.RUNNING,
+        due_at=clock.due_at + moved,
+        warn_at=clock.warn_at + moved,
+        paused_s=clock.paused_s + gone.total_seconds(),
+        paused_at=None,
+        before_pause=None,
+    )
+
+
+def stop(clock: Clock) -> Clock:
+    """Return the clock, stopped; a breach stays on record."""
+    return replace(clock, state=ClockState.STOPPED, paused_at=None, before_pause=None)
+
+
+def alert_id(tenant_id: str, study_uid: str, due_at: datetime) -> str:
+    """Return the id of a breach's alert: the same before and after the database was away."""
+    return str(uuid5(_ALERTS, f"{tenant_id}/{study_uid}/{BREACH}/{instant(due_at)}"))

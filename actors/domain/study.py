@@ -1,0 +1,151 @@
+"""A study as its actor holds it, and as the read row keeps it.
+
+    ORDERED --first instance--> UNREAD --Offered--> OFFERED --Accepted--> ASSIGNED
+    UNREAD  --Assigned (next case, or a manager)--> ASSIGNED --ReadingStarted--> READING
+    OFFERED --Declined | OfferExpired--> UNREAD;  ASSIGNED | READING --Released--> UNREAD
+    ASSIGNED | READING --PrelimSigned--> PRELIM --FinalSigned--> FINAL;  or FINAL at once
+    ORDERED | UNREAD | OFFERED --Cancelled--> CANCELLED
+
+What may happen is in ``decide``, what has happened in ``evolve``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from typing import Any
+
+import msgspec
+
+from actors.domain.sla import Clock  # noqa: TC001 - msgspec reads the annotations
+from actors.domain.words import Acuity, Flag, Priority, ReadinessState, ReportStatus, Status
+
+CLOSED = frozenset({Status.FINAL, Status.CANCELLED})
+LIVE = frozenset({Status.OFFERED, Status.ASSIGNED, Status.READING})  # counts as a reader's load
+SIGNED = frozenset({Status.PRELIM, Status.FINAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Input Readiness State (PS3.4 CC.1.1) and images come of images expected."""
+
+    state: ReadinessState = ReadinessState.UNREADY
+    received: int = 0
+    expected: int | None = None
+
+    @property
+    def missing(self) -> bool:
+        """Whether fewer images came than were announced."""
+        return self.expected is not None and self.received < self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOffer:
+    """An offer that has no answer yet."""
+
+    offer_id: str
+    radiologist_id: str
+    expires_at: datetime
+    why: str
+    over_cap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AiResult:
+    """What one model said."""
+
+    model: str
+    version: str
+    status: str
+    headline: str
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportHead:
+    """Which report, in which state; its text is in the report's own rows."""
+
+    report_id: str
+    status: ReportStatus
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A reader who declined or let an offer expire, and when."""
+
+    radiologist_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The whole state; no demographics (``patient_id`` points to them)."""
+
+    study_uid: str
+    site_id: str = ""
+    patient_id: str = ""
+    accession_number: str = ""
+    modality: str = ""
+    body_part: str = ""
+    laterality: str = ""
+    procedure: str = ""
+    priority: Priority = Priority.URGENT
+    acuity: Acuity = Acuity.PENDING
+    critical: dict[str, Any] | None = None
+    status: Status = Status.ORDERED
+    readiness: Readiness = Readiness()
+    sla: Clock | None = None
+    flags: frozenset[Flag] = frozenset()
+    offer: OpenOffer | None = None
+    assigned_to: str | None = None
+    second_reader: str | None = None
+    reading_by: str | None = None
+    ai: tuple[AiResult, ...] = ()
+    report: ReportHead | None = None
+    priors: int = 0
+    images: int = 0
+    step: int = 0
+    rev: int = 0
+    ordered: bool = False  # an order is joined
+    referring: str | None = None
+    granted: str | None = None  # offer_id of the last grant that was committed: the same again is answered
+    over_cap: bool = False
+    asked: tuple[Asked, ...] = ()
+    excluded: frozenset[str] = frozenset()
+    signed_by: str | None = None
+    cosign: bool = False  # signed prelim by a resident: any radiologist may sign final
+    moved_to: str | None = None  # the order joined images under another UID
+
+    @property
+    def open(self) -> bool:
+        """Not final and not cancelled, or flagged."""
+        return self.rev > 0 and self.moved_to is None and (self.status not in CLOSED or bool(self.flags))
+
+    @property
+    def reader(self) -> str | None:
+        """Who was offered it or has it."""
+        return self.offer.radiologist_id if self.offer else self.assigned_to
+
+    @property
+    def load_of(self) -> str | None:
+        """Whose load it counts in."""
+        return self.reader if self.status in LIVE else None
+
+    @property
+    def offerable(self) -> bool:
+        """Whether the decider may offer it: unread, and whole unless STAT."""
+        ready = self.readiness.state is ReadinessState.READY
+        stat = self.priority is Priority.STAT and self.images > 0
+        return self.status is Status.UNREAD and (ready or stat)
+
+
+def dump(study: Study) -> dict[str, Any]:
+    """Return the state as the JSON of ``study.doc``."""
+    plain: dict[str, Any] = msgspec.to_builtins(study, order="deterministic")
+    return plain
+
+
+def load(doc: dict[str, Any]) -> Study:
+    """Return the state of a ``study.doc``."""
+    return msgspec.convert(doc, Study)
