@@ -139,7 +139,7 @@ def _fairness(waiting: Waiting, reader: Reader) -> tuple[Any, ...]:
 
 def decide(pool: Sequence[Waiting], readers: Sequence[Reader], now: datetime) -> list[Choice]:
     """Return a choice for each study that somebody may have now; loads grow as choices are made."""
-    known = {r.radiologist_id: r for r in readers}
+    known = {r.radiologist_id: r for r in sorted(readers, key=lambda r: r.radiologist_id)}
     choices: list[Choice] = []
     for waiting in sorted(pool, key=urgency):
         reasons = {i: ineligible(waiting, r, now) for i, r in known.items()}
