@@ -57,8 +57,17 @@ def _fold(deltas: Iterable[tuple[str, ReaderDelta]]) -> Rows:
     for tenant_id, delta in deltas:
         row = rows.setdefault(
             (tenant_id, delta.user_id),
-            {"tenant_id": tenant_id, "user_id": delta.user_id, "id": str(uuid7()), "load": 0, "state": None,
-             "rev": None, "reading": None, "cleared": False, "stopped": []},
+            {
+                "tenant_id": tenant_id,
+                "user_id": delta.user_id,
+                "id": str(uuid7()),
+                "load": 0,
+                "state": None,
+                "rev": None,
+                "reading": None,
+                "cleared": False,
+                "stopped": [],
+            },
         )
         row["load"] += delta.load
         if delta.state is not None:
@@ -83,8 +92,15 @@ def _feed(units: Sequence[Unit]) -> Rows:
             if last is not None and last["id"] == item.id and last["data"] == item.data:
                 last["streams"].append(item.stream)
             else:
-                rows.append({"tenant_id": unit.key.tenant_id, "id": item.id, "type": item.type,
-                             "streams": [item.stream], "data": item.data})
+                rows.append(
+                    {
+                        "tenant_id": unit.key.tenant_id,
+                        "id": item.id,
+                        "type": item.type,
+                        "streams": [item.stream],
+                        "data": item.data,
+                    }
+                )
     return rows
 
 
@@ -136,18 +152,43 @@ def pack(units: Sequence[Unit]) -> str:
 
 def _pack_study(unit: Unit, put: Any) -> None:
     for event in unit.events:
-        put("events", unit, entity=event.entity, version=event.version, type=event.type, body=event.body, by=event.by,
-            idem=event.idem, at=event.at)
+        put(
+            "events",
+            unit,
+            entity=event.entity,
+            version=event.version,
+            type=event.type,
+            body=event.body,
+            by=event.by,
+            idem=event.idem,
+            at=event.at,
+        )
     for patient in unit.patients:
-        put("patients", unit, patient_id=patient.patient_id, issuer=patient.issuer, mrn=patient.mrn, name=patient.name,
-            birth_date=patient.birth_date, sex=patient.sex)
+        put(
+            "patients",
+            unit,
+            patient_id=patient.patient_id,
+            issuer=patient.issuer,
+            mrn=patient.mrn,
+            name=patient.name,
+            birth_date=patient.birth_date,
+            sex=patient.sex,
+        )
     for row in unit.studies:
         put("studies", unit, **{name: getattr(row, name) for name in row.__slots__})
     for write in unit.orders:
         order = write.order
         body = {name: getattr(order, name) for name in order.__slots__ if name != "patient"}
-        put("orders", unit, site_id=order.site_id, accession_number=order.accession_number, study_uid=write.study_uid,
-            patient_id=order.patient.patient_id, body=body, cancelled=write.cancelled)
+        put(
+            "orders",
+            unit,
+            site_id=order.site_id,
+            accession_number=order.accession_number,
+            study_uid=write.study_uid,
+            patient_id=order.patient.patient_id,
+            body=body,
+            cancelled=write.cancelled,
+        )
     for report in unit.reports:
         put("reports", unit, **{name: getattr(report, name) for name in report.__slots__})
     for message in unit.outbox:

@@ -45,6 +45,7 @@ class Person:
     """Demographics as an image carries them; ``birth_date`` is ISO or empty."""
 
     issuer: str
+    issuer_sent: bool  # else it is the site's
     mrn: str
     name: str
     birth_date: str
@@ -202,6 +203,18 @@ _SITE = (
 async def site(conn: Connection, tenant_id: str, named: str) -> tuple[str, str] | None:
     """Return id and issuer of the tenant's site of that id or name."""
     row = await conn.fetchrow(_SITE, tenant_id, named)
+    return None if row is None else (row["site_id"], row["issuer"])
+
+
+_OWNER = """
+SELECT s.site_id, s.issuer FROM rr.dicom_study d JOIN rr.site s USING (tenant_id, site_id)
+ WHERE d.tenant_id = $1 AND d.study_uid = $2
+"""
+
+
+async def owner(conn: Connection, tenant_id: str, study_uid: str) -> tuple[str, str] | None:
+    """Return id and issuer of the site whose images stand under our UID."""
+    row = await conn.fetchrow(_OWNER, tenant_id, study_uid)
     return None if row is None else (row["site_id"], row["issuer"])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage.instants import iso
+from actors.domain.instant import instant
 
 if TYPE_CHECKING:
     import asyncpg
@@ -44,7 +44,7 @@ def _report(record: asyncpg.Record) -> dict[str, Any]:
     return {
         **record,
         "sections": msgspec.json.decode(record["sections"]),
-        "signed_at": None if record["signed_at"] is None else iso(record["signed_at"]),
+        "signed_at": instant(record["signed_at"]),
         "addenda": msgspec.json.decode(record["addenda"]),
     }
 
@@ -82,6 +82,6 @@ async def conflicts(
     """Return ``(conflict_id, {sections, by, at})`` of the drafts that were refused, oldest first."""
     records = await conn.fetch(_CONFLICTS, tenant_id, report_id, after, limit)
     return [
-        (r["conflict_id"], {"sections": msgspec.json.decode(r["sections"]), "by": r["by"], "at": iso(r["at"])})
+        (r["conflict_id"], {"sections": msgspec.json.decode(r["sections"]), "by": r["by"], "at": instant(r["at"])})
         for r in records
     ]

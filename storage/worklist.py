@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from actors.domain.commands import Patient
-from actors.domain.row import row, row_for
+from actors.domain.row import row, row_for, row_for_wall
 from actors.domain.study import load
+from actors.domain.tally import COUNTERS
 from actors.domain.words import Role
 
 if TYPE_CHECKING:
@@ -23,19 +24,29 @@ if TYPE_CHECKING:
 
     from storage.pool import Connection
 
-COUNTERS = ("open", "unread", "offered", "assigned", "reading", "warned", "breached", "paused", "final_today")
-
 ROW = """
-SELECT s.doc, t.name AS site_name, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
+SELECT s.study_uid, s.site_id, s.status, s.referring, s.doc, t.name AS site_name,
+       p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
   FROM rr.study s
   JOIN rr.site t USING (tenant_id, site_id)
   LEFT JOIN rr.patient p USING (tenant_id, patient_id)
- WHERE s.tenant_id = $1
+ WHERE s.tenant_id = $1 AND s.doc->>'moved_to' IS NULL
 """
 _OPEN = ROW + " AND s.open ORDER BY s.study_uid"
 _OPEN_SITE = ROW + " AND s.open AND s.site_id = $2 ORDER BY s.study_uid"
 _OPEN_READER = ROW + " AND s.open AND s.reader = $2 ORDER BY s.study_uid"
-_ONE = ROW + " AND s.study_uid = $2"
+ONE = ROW + " AND s.study_uid = $2"
+
+# STAT before URGENT before ROUTINE; the page begins below (rank, study UID).
+_OPEN_PAGE = (
+    ROW
+    + """
+   AND s.open
+   AND (array_position(ARRAY['STAT', 'URGENT', 'ROUTINE'], s.priority), s.study_uid) > ($2, $3)
+ ORDER BY array_position(ARRAY['STAT', 'URGENT', 'ROUTINE'], s.priority), s.study_uid
+ LIMIT $4
+"""
+)
 
 _HEAD = """
 SELECT h.epoch, coalesce(s.seq, 0) AS seq, s.counters
@@ -68,13 +79,25 @@ def _rows(records: Iterable[asyncpg.Record]) -> list[dict[str, Any]]:
 
 async def study_row(conn: Connection, tenant_id: str, study_uid: str) -> dict[str, Any] | None:
     """Return the row of a study in view, or None."""
-    record = await conn.fetchrow(_ONE, tenant_id, study_uid)
+    record = await conn.fetchrow(ONE, tenant_id, study_uid)
     return None if record is None else wire_row(record)
 
 
 async def open_rows(conn: Connection, tenant_id: str) -> list[dict[str, Any]]:
     """Return the row of every open study in view, by study UID."""
     return _rows(await conn.fetch(_OPEN, tenant_id))
+
+
+async def open_page(conn: Connection, tenant_id: str, after: tuple[int, str], limit: int) -> list[dict[str, Any]]:
+    """Return at most ``limit`` open rows in view, most urgent first, from below (priority's rank, study UID)."""
+    rank, study_uid = after
+    return _rows(await conn.fetch(_OPEN_PAGE, tenant_id, rank + 1, study_uid, limit))
+
+
+async def board(conn: Connection, tenant_id: str) -> dict[str, Any]:
+    """Return counters, readers and the position that a page of rows of the same snapshot belongs to."""
+    head, counters = await _head(conn, tenant_id, f"tenant:{tenant_id}")
+    return {"counters": counters, "readers": await readers(conn, tenant_id), "as_of_seq": head["as_of_seq"]}
 
 
 async def readers(conn: Connection, tenant_id: str) -> list[dict[str, Any]]:
@@ -125,5 +148,5 @@ async def study_snapshot(conn: Connection, tenant_id: str, study_uid: str) -> di
 async def wall_snapshot(conn: Connection, tenant_id: str) -> dict[str, Any]:
     """Return stream ``wall:``: every open row without its patient."""
     head, counters = await _head(conn, tenant_id, f"wall:{tenant_id}")
-    rows = [r | {"patient": None} for r in await open_rows(conn, tenant_id)]
+    rows = [row_for_wall(r) for r in await open_rows(conn, tenant_id)]
     return head | {"data": {"rows": rows, "counters": counters}}

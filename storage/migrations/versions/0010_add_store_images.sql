@@ -47,7 +47,7 @@ BEGIN
          WHERE d.tenant_id = it.tenant_id AND d.study_uid = place.study_uid;
         IF FOUND THEN
           EXIT places WHEN owner.site_id = it.site_id AND (it.patient->>'mrn' = '' OR owner.mrn = '' OR (
-            owner.mrn = it.patient->>'mrn' AND owner.issuer = it.patient->>'issuer'
+            owner.mrn = it.patient->>'mrn' AND (owner.issuer = it.patient->>'issuer' OR NOT (it.patient->>'issuer_sent')::boolean)
             AND (owner.sex = '' OR it.patient->>'sex' IN ('', owner.sex))
             AND (owner.birth_date = '' OR it.patient->>'birth_date' IN ('', owner.birth_date))));
           CONTINUE places;

@@ -1,0 +1,134 @@
+"""Tells studies of the images that were stored for them: at once by a nudge, each second without one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from actors.domain.commands import Envelope, ImagesArrived
+from actors.domain.errors import ReadingRoomError
+from actors.domain.identity import study_key
+from actors.told import Later
+from storage.faults import AWAY
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+
+    from actors.domain.commands import Patient
+    from actors.domain.identity import Key
+    from storage.inbox import Entry
+
+log = structlog.get_logger()
+
+_SWEEP_S = 1.0
+_AGAIN_S = 0.5  # a part of the system is away
+_PARKED_S = 60.0  # the study refuses: a person has to look, the images stay stored
+
+
+class Stored(Protocol):
+    """What ingest has left in the database."""
+
+    async def waiting(self) -> list[Entry]: ...
+
+    async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, Patient]]: ...
+
+
+def fold(entries: list[Entry], received: int, patient: Patient) -> ImagesArrived:
+    """Return what waits for one study as one command; the newest word counts where several were sent."""
+    text: dict[str, str] = {}
+    for entry in entries:
+        for name in ("accession_number", "modality", "body_part", "laterality", "procedure", "priority"):
+            if entry.body.get(name):
+                text[name] = entry.body[name]
+    return ImagesArrived(
+        site_id=entries[0].body["site_id"],
+        patient=patient,
+        received=received,
+        **text,
+        apart=any(e.body.get("apart", False) for e in entries),
+        quiet=any(e.body.get("kind") == "quiet" for e in entries),
+        inbox_ids=tuple(e.inbox_id for e in entries),
+    )
+
+
+class Inbox:
+    """Empties the inbox of a host's shards; a study's own commit deletes what it was told."""
+
+    def __init__(self, rows: Stored, ask: Callable[[Key, Envelope], Awaitable[object]]) -> None:
+        self._rows, self._ask = rows, ask
+        self._wake = asyncio.Event()
+        self._busy: set[tuple[str, str]] = set()
+        self._until: dict[tuple[str, str], float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._spawn(self._run())
+
+    async def stop(self) -> None:
+        """Sweep no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Sweep now."""
+        self._wake.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SWEEP_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._sweep()
+            except AWAY as exc:
+                log.warning("inbox not read", cause=type(exc).__name__)
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _sweep(self) -> None:
+        now = monotonic()
+        self._until = {study: until for study, until in self._until.items() if until > now}
+        waiting: dict[tuple[str, str], list[Entry]] = {}
+        for entry in await self._rows.waiting():
+            study = (entry.tenant_id, entry.study_uid)
+            if study not in self._busy and study not in self._until:
+                waiting.setdefault(study, []).append(entry)
+        if not waiting:
+            return
+        stored = await self._rows.stored(waiting)
+        for study, entries in waiting.items():
+            if study in stored:
+                self._busy.add(study)
+                self._spawn(self._tell(study, fold(entries, *stored[study])))
+            else:
+                log.error("an inbox entry without images", tenant_id=study[0], study_uid=study[1])
+                self._pause(study, _PARKED_S)
+
+    def _pause(self, study: tuple[str, str], seconds: float) -> None:
+        self._until[study] = monotonic() + seconds
+        asyncio.get_running_loop().call_later(seconds + 0.001, self.wake)
+
+    async def _tell(self, study: tuple[str, str], arrived: ImagesArrived) -> None:
+        try:
+            await self._ask(study_key(*study), Envelope(arrived))
+        except Later as exc:
+            self._pause(study, exc.args[0])
+        except ReadingRoomError as exc:
+            away = exc.code in {"retry", "overloaded", "expired"}
+            if not away:
+                log.exception("a study refuses its images", tenant_id=study[0], study_uid=study[1], code=exc.code)
+            self._pause(study, _AGAIN_S if away else _PARKED_S)
+        finally:
+            self._busy.discard(study)
+            self.wake()  # more may have come meanwhile

@@ -1,0 +1,219 @@
+"""The one owner of a study: hydrate, decide, commit, tell.
+
+Arrivals are folded: the first instance and changes of readiness at once, else at most one event a
+second. What changed is told to the tenant's decider after the commit, and never while deciding.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from uuid_utils import uuid7
+
+from actors.domain.arrival import readiness
+from actors.domain.commands import (
+    Assign,
+    CancelOrder,
+    Claim,
+    Envelope,
+    ImagesArrived,
+    JoinOrder,
+    Offer,
+    ReceiveOrder,
+    SaveDraft,
+    Sign,
+)
+from actors.domain.decide import decide
+from actors.domain.errors import StaleVersion
+from actors.domain.facts import Facts
+from actors.domain.identity import radiologist_key, study_key, tenant_key
+from actors.domain.project import By, project
+from actors.domain.row import row
+from actors.domain.study import dump
+from actors.domain.words import SignKind
+from actors.mailbox import digest
+from actors.told import Changed, Later, Missed, sealed
+from storage import hydrate
+
+if TYPE_CHECKING:
+    from actors.domain.commands import Patient
+    from actors.domain.facts import Decision
+    from actors.domain.identity import Key
+    from actors.domain.study import Study
+    from actors.domain.unit import Unit
+    from actors.world import World
+
+log = structlog.get_logger()
+
+_FOLD_S = 1.0
+
+
+def _fresh() -> str:
+    return str(uuid7())
+
+
+class StudyActor:
+    """Owns one study from its order to its last addendum."""
+
+    def __init__(self, key: Key, world: World) -> None:
+        self._key, self._world = key, world
+        self._study: Study | None = None
+        self._patient: Patient | None = None
+        self._images_at = 0.0
+
+    def forget(self) -> None:
+        """Read everything again before the next message."""
+        self._study = None
+
+    async def current(self) -> bool:
+        """Whether memory is as new as the journal."""
+        async with self._world.db.scope([self._key.tenant_id]) as conn:
+            known = await hydrate.rev(conn, self._key.tenant_id, self._key.name)
+        return self._study is not None and known == self._study.rev
+
+    async def handle(self, envelope: Envelope) -> dict[str, Any]:
+        """Take one command."""
+        tenant_id, command = self._key.tenant_id, envelope.command
+        if self._study is None:
+            async with self._world.db.scope([tenant_id]) as conn:
+                self._study, self._patient = await hydrate.study(conn, tenant_id, self._key.name)
+        before = self._study
+        if isinstance(command, ImagesArrived):
+            self._fold(before, command)
+        facts = await self._facts(before, envelope)
+        try:
+            decision = decide(before, command, envelope.by, self._world.now(), facts)
+        except StaleVersion as exc:
+            await self._stale(before, envelope, exc, facts)
+            raise
+        by = By(envelope.by.user_id if envelope.by else None, envelope.idem, self._world.now())
+        after, unit = project(self._key, before, decision, facts, by, _fresh)
+        answer = self._answer(after, decision, facts)
+        self._complete(unit, envelope, answer)
+        if unit.events or unit.answer or unit.inbox_ids:
+            await self._world.commit(unit)
+        self._study, self._patient = after, decision.patient or self._patient
+        if unit.events:
+            self._tell(after, unit, decision)
+        return answer
+
+    def _answer(self, after: Study, decision: Decision, facts: Facts) -> dict[str, Any]:
+        shown = row(after, decision.patient or facts.patient, facts.site_name)
+        return {"version": after.step, "row": shown, **decision.extra}
+
+    def _complete(self, unit: Unit, envelope: Envelope, answer: dict[str, Any]) -> None:
+        """Add what the message itself brings to the unit: its answer, its epoch, what it has read."""
+        command = envelope.command
+        if envelope.idem is not None:
+            user_id = envelope.by.user_id if envelope.by else ""
+            unit.answer = (user_id, envelope.idem, digest(envelope), answer)
+        if isinstance(command, ImagesArrived):
+            unit.inbox_ids = command.inbox_ids
+        if isinstance(command, Offer | Claim | Assign) and unit.events:
+            unit.epoch = command.grant.epoch
+        if isinstance(command, Offer) and unit.events:
+            unit.explanation = (self._key.name, command.grant.offer_id, command.explanation)
+
+    def _fold(self, study: Study, command: ImagesArrived) -> None:
+        """Put off images that change nothing but a count, to one event a second.
+
+        Raises:
+            Later: keep them in the inbox and tell again.
+        """
+        quiet = command.quiet or study.readiness.state == "ready"
+        state = readiness(command.received, study.readiness.expected, quiet=quiet)
+        if study.images == 0 or state is not study.readiness.state:
+            return
+        wait = self._images_at + _FOLD_S - monotonic()
+        if wait > 0 and command.received > study.images:
+            raise Later(wait)
+        self._images_at = monotonic()
+
+    async def _facts(self, study: Study, envelope: Envelope) -> Facts:  # noqa: C901 - one look-up a line
+        """Look up what the command needs, and no more."""
+        tenant_id, command = self._key.tenant_id, envelope.command
+        directory = self._world.directory
+        site_id, order, minted, draft = study.site_id, None, None, None
+        viewers: tuple[str, ...] = ()
+        priors = 0
+        if isinstance(command, ReceiveOrder):
+            site_id = command.order.site_id
+        elif isinstance(command, ImagesArrived):
+            site_id = command.site_id
+        async with self._world.db.scope([tenant_id]) as conn:
+            accession = ""
+            if isinstance(command, ImagesArrived) and not study.ordered:
+                accession = command.accession_number or study.accession_number
+            elif isinstance(command, JoinOrder):
+                accession = command.accession_number
+            elif isinstance(command, CancelOrder):
+                accession = study.accession_number
+            elif isinstance(command, ReceiveOrder) and study.images and not study.ordered:
+                accession = command.order.accession_number
+            if accession:
+                found = await hydrate.order(conn, tenant_id, site_id, accession)
+                if found and (not found[2] or isinstance(command, CancelOrder)):
+                    order = found[0]
+                    if found[1] != study.study_uid:
+                        minted, _ = await hydrate.study(conn, tenant_id, found[1])
+                        if minted.images:
+                            order = order if isinstance(command, JoinOrder) else None
+            if isinstance(command, ImagesArrived) and study.images == 0:
+                priors = await hydrate.priors(conn, tenant_id, command.patient.patient_id, study.study_uid)
+            if isinstance(command, SaveDraft | Sign) and study.report:
+                held = command.base_version if isinstance(command, SaveDraft) else command.report_version
+                if held != study.report.version:
+                    draft = await hydrate.draft(conn, tenant_id, study.report.report_id)
+            if isinstance(command, Sign) and command.kind is not SignKind.PRELIM:
+                viewers = await hydrate.viewers(conn, tenant_id, site_id)
+        return Facts(
+            tenant_id,
+            await directory.site_name(tenant_id, site_id),
+            self._patient,
+            await directory.policy(tenant_id),
+            order,
+            minted,
+            draft,
+            viewers,
+            priors,
+            _fresh(),
+        )
+
+    async def _stale(self, study: Study, envelope: Envelope, exc: StaleVersion, facts: Facts) -> None:
+        """Show the refused how it is now, and keep the text of a draft that lost."""
+        exc.fields.setdefault("row", row(study, self._patient, facts.site_name))
+        command = envelope.command
+        if isinstance(command, SaveDraft) and study.report and envelope.by:
+            async with self._world.db.scope([self._key.tenant_id]) as conn:
+                await hydrate.keep_conflict(
+                    conn,
+                    self._key.tenant_id,
+                    study.report.report_id,
+                    digest(envelope).hex()[:32],
+                    study.site_id,
+                    command.sections,
+                    envelope.by.user_id,
+                )
+
+    def _tell(self, after: Study, unit: Unit, decision: Decision) -> None:
+        tenant_id = self._key.tenant_id
+        for recorded in unit.events:
+            log.info(recorded.type, entity=recorded.entity, tenant_id=tenant_id, version=recorded.version)
+        told = Changed(self._key.name, after.rev, dump(after))
+        self._world.tell(tenant_key(tenant_id), sealed(told))
+        for recorded in unit.events:
+            if recorded.type == "OfferExpired":
+                who = recorded.body["radiologist_id"]
+                self._world.tell(radiologist_key(tenant_id, who), sealed(Missed(self._key.name)))
+        if any(e.type == "OrderReceived" for e in unit.events) and not after.images:
+            self._world.spawn(self._seek(after))
+
+    async def _seek(self, ordered: Study) -> None:
+        """Tell images that came before their order that it is here."""
+        tenant_id, accession = self._key.tenant_id, ordered.accession_number
+        async with self._world.db.scope([tenant_id]) as conn:
+            alone = await hydrate.alone(conn, tenant_id, ordered.site_id, accession, ordered.study_uid)
+        for study_uid in alone:
+            self._world.tell(study_key(tenant_id, study_uid), Envelope(JoinOrder(accession)))

@@ -1,0 +1,252 @@
+"""Actors on Ray: the only module of this package that imports it.
+
+Ray reads its switches when it is imported, so they are set first. On one host the second one is
+the way to bind loopback only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+import structlog
+from ray.exceptions import RayError
+
+from actors.router import Router, Unreachable
+from actors.shard import Place, ShardHost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.domain.commands import Envelope
+    from actors.domain.errors import ReadingRoomError
+    from actors.domain.identity import Key
+
+log = structlog.get_logger()
+
+NAMESPACE = "readingroom"
+_CALL_S = 5.0  # a partition hangs calls for a minute; the router has given up long before
+_CONNECT_S = 20.0
+_PAUSE_S = 0.5
+
+
+class Settings(Protocol):
+    """What this module needs to know of an instance."""
+
+    @property
+    def ray_address(self) -> str | None: ...
+
+    @property
+    def ray_port(self) -> int: ...
+
+    @property
+    def shard_hosts(self) -> int: ...
+
+    @property
+    def run(self) -> Path: ...
+
+    @property
+    def valkey_url(self) -> str: ...
+
+    def dsn(self, role: str) -> str: ...
+
+
+def address(settings: Settings) -> str:
+    """Return where the head is: an external one, else what the supervisor last wrote, else its port."""
+    if settings.ray_address:
+        return settings.ray_address
+    written = settings.run / "ray.address"
+    return written.read_text().strip() if written.exists() else f"127.0.0.1:{settings.ray_port}"
+
+
+def connect(settings: Settings) -> None:
+    """Attach this process to the cluster, leaving another one first; blocks, seconds at worst.
+
+    Raises:
+        ConnectionError: the head does not answer.
+    """
+    ray.shutdown()
+    try:
+        ray.init(
+            address=address(settings),
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            configure_logging=False,
+            ignore_reinit_error=True,
+        )
+    except (RayError, RuntimeError, ValueError, OSError, AssertionError) as exc:
+        raise ConnectionError(type(exc).__name__) from exc
+
+
+def place(settings: Settings) -> Place:
+    """Return where hosts find the servers."""
+    return Place(settings.dsn("rr_host"), settings.dsn("rr_timer"), settings.valkey_url)
+
+
+def host_name(index: int) -> str:
+    """Return the name of a host's actor."""
+    return f"shard-host/{index}"
+
+
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=5000, concurrency_groups={"health": 10})
+class HostActor:
+    """A shard host as a detached Ray actor. Nothing in ``__init__`` can fail: that would end it for good."""
+
+    def __init__(self, index: int, hosts: int, place: Place, run: str) -> None:
+        self._run, self._hosts = run, hosts
+        self._host = ShardHost(index, hosts, place, Router(RayTransport(), hosts))
+        self._marked = False
+
+    async def batch(self, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
+        """Answer many asks."""
+        return await self._host.batch(asked)
+
+    @ray.method(concurrency_group="health")  # type: ignore[misc,untyped-decorator]
+    async def health(self) -> dict[str, Any]:
+        """Begin, if that has not happened, and say how it goes."""
+        if not self._marked:
+            Path(self._run, f"shard-host-{self._host.index}.pid").write_text(str(os.getpid()))
+            self._marked = True
+        try:
+            async with asyncio.timeout(_CALL_S):
+                await self._host.start()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, health says so instead of failing
+            log.warning("host is not ready", index=self._host.index, cause=type(exc).__name__)
+        return {**self._host.stats(), "pid": os.getpid(), "hosts": self._hosts}
+
+    @ray.method(concurrency_group="health")  # type: ignore[misc,untyped-decorator]
+    async def drain(self) -> None:
+        """Stop taking part; what was committed stands."""
+        await self._host.stop()
+
+
+class RayTransport:
+    """Calls hosts by name; a handle is looked up off the event loop and kept until it fails."""
+
+    def __init__(self) -> None:
+        self._handles: dict[int, Any] = {}
+
+    async def call(self, host: int, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
+        """Return an outcome for each ask.
+
+        Raises:
+            Unreachable: the host is away, or was lost while it had the call.
+        """
+        try:
+            async with asyncio.timeout(_CALL_S):
+                if host not in self._handles:
+                    self._handles[host] = await asyncio.to_thread(ray.get_actor, host_name(host), NAMESPACE)
+                outcomes: list[dict[str, Any] | ReadingRoomError] = await self._handles[host].batch.remote(list(asked))
+        except (RayError, ValueError, RuntimeError, OSError, TimeoutError) as exc:
+            self._handles.pop(host, None)
+            raise Unreachable(type(exc).__name__) from exc
+        return outcomes
+
+    def forget(self) -> None:
+        """Look every handle up again: the cluster is another one."""
+        self._handles.clear()
+
+
+class System:
+    """A process's way to the actors: attaches when the head is there, again when it was replaced."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._transport = RayTransport()
+        self._router = Router(self, settings.shard_hosts)
+        self._task: asyncio.Task[None] | None = None
+        self._attached = asyncio.Event()
+        self._lost = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to attach; asks meanwhile wait, and are refused with ``retry`` after a few seconds."""
+        self._task = asyncio.create_task(self._stay())
+
+    async def stop(self) -> None:
+        """Leave the cluster."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.to_thread(ray.shutdown)
+
+    async def ask(self, key: Key, envelope: Envelope) -> dict[str, Any]:
+        """Return the answer of an entity.
+
+        Raises:
+            ReadingRoomError: the refusal.
+        """
+        return await self._router.ask(key, envelope)
+
+    async def call(self, host: int, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
+        """Return an outcome for each ask.
+
+        Raises:
+            Unreachable: not attached, or the host is away.
+        """
+        if not self._attached.is_set():
+            raise Unreachable("no cluster")
+        try:
+            return await self._transport.call(host, asked)
+        except Unreachable:
+            self._lost.set()
+            raise
+
+    async def _stay(self) -> None:
+        at = ""
+        while True:
+            if not at or not await asyncio.to_thread(_alive, at, address(self._settings)):
+                self._attached.clear()
+                self._transport.forget()
+                try:
+                    at = address(self._settings)
+                    await asyncio.to_thread(connect, self._settings)
+                except (ConnectionError, OSError) as exc:
+                    at = ""
+                    log.warning("no cluster", cause=str(exc))
+                    await asyncio.sleep(_PAUSE_S)
+                    continue
+                self._attached.set()
+                log.info("ClusterAttached")
+            self._lost.clear()
+            await self._lost.wait()
+            await asyncio.sleep(_PAUSE_S)  # a host that restarts is not a head that is gone
+
+
+def _alive(attached: str, wanted: str) -> bool:
+    """Whether the head we are attached to still answers, and is the one to be attached to."""
+    if attached != wanted or not ray.is_initialized():
+        return False
+    try:
+        ray.nodes()
+    except Exception:  # noqa: BLE001 - Ray has no one class for a lost head
+        return False
+    return True
+
+
+def ensure_hosts(settings: Settings, hosts: int) -> list[dict[str, Any]]:
+    """Make the hosts that are not there yet, and return the health of each; blocks, so call it off the loop.
+
+    The caller is attached (:func:`connect`). A host that does not answer in time has ``{"index", "error"}``.
+    """
+    bundle = {"shard": 1} if ray.cluster_resources().get("shard") else {}
+    asked = []
+    for index in range(hosts):
+        actor = HostActor.options(  # type: ignore[attr-defined]
+            name=host_name(index), namespace=NAMESPACE, lifetime="detached", get_if_exists=True, resources=bundle
+        ).remote(index, hosts, place(settings), str(settings.run))
+        asked.append(actor.health.remote())
+    states: list[dict[str, Any]] = []
+    for index, ref in enumerate(asked):
+        try:
+            states.append(ray.get(ref, timeout=_CONNECT_S))
+        except RayError as exc:
+            states.append({"index": index, "error": type(exc).__name__})
+    return states

@@ -1,0 +1,63 @@
+"""What entities and their host tell each other; nobody outside sends these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from actors.domain.commands import Envelope
+
+if TYPE_CHECKING:
+    from actors.domain.commands import Command
+
+
+FORWARD = "forward"  # in an answer: the key and envelope to ask next, once the mailbox is free
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded(Envelope):
+    """A command that the tenant's decider passes on to a study, as the person sent it."""
+
+    digest: bytes = b""  # of the command she sent, under whose key the answer is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A study to its tenant's decider: how it stands now. ``rev`` makes it idempotent and proof against reordering."""
+
+    study_uid: str
+    rev: int
+    doc: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderChanged:
+    """A radiologist to her tenant's decider: her state now."""
+
+    user_id: str
+    state: str
+    rev: int
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A study to the radiologist: she let its offer expire, so she is not there."""
+
+    study_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The host to a tenant's decider, once a second: read what tells may have missed, tell again what got no answer."""
+
+
+class Later(Exception):
+    """The study was told of images a moment ago: keep these and tell it again after ``args[0]`` seconds."""
+
+
+Told: TypeAlias = Changed | ReaderChanged | Missed | Tick
+
+
+def sealed(message: Told) -> Envelope:
+    """Return a message between entities in its envelope."""
+    return Envelope(cast("Command", message))

@@ -1,0 +1,279 @@
+"""Searches for studies, series and instances, put together from fixed pieces; every value is a parameter.
+
+Row-level security lets an index be used only for comparisons that leak nothing, so what is searched often
+is compared with ``=``, ``<`` and ``>=`` on plain columns; patterns only filter what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from storage.dicom import SEEN, sight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actors.domain.identity import Principal
+    from storage.pool import Connection
+
+STUDY, SERIES, INSTANCE = "study", "series", "instance"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One condition; ``kind`` is any | text | name | number | range, ``values`` two ends for a range."""
+
+    path: tuple[str, ...]  # tags, leading into sequences
+    kind: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for, at which level, and which page of it."""
+
+    level: str
+    study_uid: str | None
+    series_uid: str | None
+    matches: tuple[Match, ...]
+    limit: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One result: headers as DICOM JSON text, and the columns that outrank them."""
+
+    study_uid: str
+    study: str
+    series_uid: str
+    modality: str
+    series: str | None
+    sop_uid: str
+    sop_class: str
+    instance: str | None
+    series_images: int
+    name: str
+    mrn: str
+    issuer: str
+    birth_date: str  # ISO or ""
+    sex: str
+    accession_number: str
+    study_date: str
+    study_time: str
+    modalities: list[str]
+    related_series: int
+    related_images: int
+
+
+_NUMERAL = r"^[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?$"
+_MODALITIES, _MODALITY, _CLASSES = "00080061", "00080060", "00080062"
+_ISSUER = "coalesce(nullif(p.issuer, ''), (SELECT w.issuer FROM rr.site w WHERE w.tenant_id = $1 AND w.site_id = d.site_id))"
+_PATIENT = {
+    "00100010": "p.name_key",
+    "00100020": "p.mrn",
+    "00100030": "replace(p.birth_date, '-', '')",
+    "00100040": "p.sex",
+}
+_STUDY = {
+    "0020000D": "d.study_uid",
+    "00080020": "d.study_date",
+    "00080030": "d.study_time",
+    "00080050": "d.accession_number",
+    "00100021": _ISSUER,
+}
+_SERIES = {"0020000E": "s.series_uid", _MODALITY: "s.modality"}
+_INSTANCE = {"00080018": "i.sop_uid", "00080016": "i.sop_class"}
+_COLUMNS = {
+    STUDY: _PATIENT | _STUDY,
+    SERIES: _PATIENT | _STUDY | _SERIES,
+    INSTANCE: _PATIENT | _STUDY | _SERIES | _INSTANCE,
+}
+_HEADER = {STUDY: "d.header", SERIES: "(d.header || s.header)", INSTANCE: "i.header"}
+
+# Who the study belongs to as its row says, once there is one; else as its images say.
+_FROM = {
+    STUDY: """rr.dicom_study d
+  LEFT JOIN rr.study r ON r.tenant_id = d.tenant_id AND r.study_uid = d.study_uid
+  JOIN rr.patient p ON p.tenant_id = d.tenant_id AND p.patient_id = coalesce(r.patient_id, d.patient_id)"""
+}
+_FROM[SERIES] = _FROM[STUDY] + "\n  JOIN rr.series s ON s.tenant_id = d.tenant_id AND s.study_uid = d.study_uid"
+_FROM[INSTANCE] = _FROM[SERIES] + (
+    "\n  JOIN rr.instance i ON i.tenant_id = s.tenant_id AND i.study_uid = s.study_uid AND i.series_uid = s.series_uid"
+)
+_ORDER = {STUDY: "d.study_date DESC, d.study_time DESC, d.study_uid"}
+_ORDER[SERIES] = _ORDER[STUDY] + ", s.header #> '{00200011,Value,0}', s.series_uid"
+_ORDER[INSTANCE] = _ORDER[SERIES] + ", i.header #> '{00200013,Value,0}', i.sop_uid"
+
+_SERIES_COLUMNS = {
+    STUDY: "'' AS series_uid, '' AS modality, NULL AS series, 0 AS series_images",
+    SERIES: "s.series_uid, s.modality, s.header::text AS series, s.images AS series_images",
+}
+_SERIES_COLUMNS[INSTANCE] = _SERIES_COLUMNS[SERIES]
+_INSTANCE_COLUMNS = dict.fromkeys((STUDY, SERIES), "'' AS sop_uid, '' AS sop_class, NULL AS instance")
+_INSTANCE_COLUMNS[INSTANCE] = "i.sop_uid, i.sop_class, i.header::text AS instance"
+
+# The page is cut first, then its studies are counted.
+_SEARCH = """
+WITH page AS (
+SELECT d.study_uid, d.header::text AS study, {series}, {instance}, p.name, p.mrn, {issuer} AS issuer,
+       p.birth_date, p.sex, d.accession_number, d.study_date, d.study_time,
+       row_number() OVER (ORDER BY {order}) AS n
+  FROM {tables}
+ WHERE true {seen} {conditions}
+ ORDER BY {order} LIMIT $4 OFFSET $5)
+SELECT page.study_uid, study, series_uid, modality, series, sop_uid, sop_class, instance, series_images, name, mrn,
+       issuer, birth_date, sex, accession_number, study_date, study_time,
+       coalesce(c.modalities, '{{}}') AS modalities, c.related_series, c.related_images
+  FROM page CROSS JOIN LATERAL (
+       SELECT array_agg(DISTINCT m.modality) FILTER (WHERE m.modality <> '') AS modalities, count(*) AS related_series,
+              coalesce(sum(m.images), 0) AS related_images
+         FROM rr.series m WHERE m.tenant_id = $1 AND m.study_uid = page.study_uid) c
+ ORDER BY n
+"""
+
+# Studies of the patients looked for, by either way to them: so that both indexes are used.
+_OF_PATIENTS = """
+   AND d.study_uid IN (
+       SELECT x.study_uid FROM rr.patient p JOIN rr.dicom_study x ON x.tenant_id = p.tenant_id AND x.patient_id = p.patient_id
+        WHERE p.tenant_id = $1 {conditions}
+       UNION
+       SELECT x.study_uid FROM rr.patient p JOIN rr.study x ON x.tenant_id = p.tenant_id AND x.patient_id = p.patient_id
+        WHERE p.tenant_id = $1 {conditions})
+"""
+_OF_SERIES = """
+   AND EXISTS (SELECT 1 FROM rr.series m WHERE m.tenant_id = d.tenant_id AND m.study_uid = d.study_uid {condition})
+"""
+_OF_INSTANCES = """
+   AND EXISTS (SELECT 1 FROM rr.instance m WHERE m.tenant_id = d.tenant_id AND m.study_uid = d.study_uid {condition})
+"""
+_IN_HEADER = """
+   AND EXISTS (SELECT 1 FROM jsonb_path_query({header}, ${path}::text::jsonpath) AS x(y)
+                WHERE {condition})
+"""
+
+
+class _Statement:
+    """Conditions and their parameters, numbered from $6."""
+
+    def __init__(self, level: str, first: tuple[Any, ...]) -> None:
+        self._level = level
+        self.args: list[Any] = list(first)
+        self.conditions: list[str] = []
+        self._patient: list[str] = []
+
+    def put(self, value: Any) -> str:
+        """Return the placeholder of a value."""
+        self.args.append(value)
+        return f"${len(self.args)}"
+
+    def add(self, match: Match) -> None:
+        """Add a condition."""
+        tag, level = match.path[0], self._level
+        if len(match.path) > 1:
+            self.conditions.append(self._header(match))
+        elif tag in (_MODALITIES, _MODALITY) and (level == STUDY or tag == _MODALITIES):
+            self.conditions.append(_OF_SERIES.format(condition="".join(self._where("m.modality", match))))
+        elif tag == _CLASSES:
+            self.conditions.append(_OF_INSTANCES.format(condition="".join(self._where("m.sop_class", match))))
+        elif tag in _COLUMNS[level]:
+            made = list(self._where(_COLUMNS[level][tag], match))
+            self.conditions += made
+            if tag in _PATIENT:
+                self._patient += made
+        else:
+            self.conditions.append(self._header(match))
+
+    def sql(self) -> str:
+        """Return the whole statement."""
+        conditions = "".join(self.conditions)
+        if self._patient:
+            conditions += _OF_PATIENTS.format(conditions="".join(self._patient))
+        level = self._level
+        return _SEARCH.format(
+            series=_SERIES_COLUMNS[level], instance=_INSTANCE_COLUMNS[level], issuer=_ISSUER, order=_ORDER[level],
+            tables=_FROM[level], seen=SEEN, conditions=conditions,
+        )  # fmt: skip
+
+    def _header(self, match: Match) -> str:
+        path = "$" + ".Value[*]".join(f'."{tag}"' for tag in match.path) + ".Value[*]"
+        text = "y #>> '{}'"
+        if match.kind == "name":
+            path += ".*"
+            text = f"upper({text})"
+        at = self.put(path)[1:]
+        made = "".join(self._where(text, match)).strip().removeprefix("AND ")
+        return _IN_HEADER.format(header=_HEADER[self._level], path=at, condition=made)
+
+    def _where(self, column: str, match: Match) -> Iterator[str]:
+        values = match.values
+        match match.kind:
+            case "any":
+                yield f"\n   AND {column} = ANY({self.put(list(values))}::text[])"
+            case "number":
+                yield (
+                    f"\n   AND CASE WHEN {column} ~ '{_NUMERAL}'"
+                    f" THEN ({column})::numeric = {self.put(values[0])}::text::numeric END"
+                )
+            case "range":
+                yield f"\n   AND {column} >= {self.put(values[0] or '!')}"
+                if values[1]:
+                    yield f"\n   AND {column} <= {self.put(values[1])}"
+            case "name":
+                yield from self._name(column, values[0])
+            case _:
+                yield from self._text(column, values)
+
+    def _text(self, column: str, values: tuple[str, ...]) -> Iterator[str]:
+        if not any(wild(value) for value in values):
+            yield f"\n   AND {column} = ANY({self.put(list(values))}::text[])"
+            return
+        if len(values) == 1 and (start := prefix(values[0])):
+            yield f"\n   AND {column} >= {self.put(start)} AND {column} < {self.put(start + chr(0x10FFFF))}"
+        yield f"\n   AND {column} LIKE ANY({self.put([like(value) for value in values])}::text[])"
+
+    def _name(self, column: str, value: str) -> Iterator[str]:
+        """Names match without regard to case; a name of several scripts matches by any of them (PS3.5 6.2.1)."""
+        value = value.upper().rstrip("^ ")
+        start = prefix(value)
+        if start and value.isascii():
+            yield f"\n   AND {column} >= {self.put(start)} AND {column} < {self.put(start + chr(0x10FFFF))}"
+        whole = like(value)
+        forms = [whole, f"{whole}=%", f"%={whole}", f"%={whole}=%", f"{whole}^%" if not wild(value) else whole]
+        yield f"\n   AND {column} LIKE ANY({self.put(forms)}::text[])"
+
+
+def wild(value: str) -> bool:
+    """Whether a value holds wildcards (PS3.4 C.2.2.2.4)."""
+    return "*" in value or "?" in value
+
+
+def prefix(value: str) -> str:
+    """Return what stands before the first wildcard."""
+    return value.partition("*")[0].partition("?")[0]
+
+
+def like(value: str) -> str:
+    r"""Return the LIKE pattern of a value: ``*`` is any text, ``?`` one character, all else itself."""
+    escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")
+
+
+def statement(who: Principal, search: Search) -> tuple[str, list[Any]]:
+    """Return the SQL of a search and its arguments; one result more than asked tells that there are more."""
+    made = _Statement(search.level, (*sight(who), search.limit + 1, search.offset))
+    if search.study_uid is not None:
+        made.add(Match(("0020000D",), "any", (search.study_uid,)))
+    if search.series_uid is not None:
+        made.add(Match(("0020000E",), "any", (search.series_uid,)))
+    for match in search.matches:
+        made.add(match)
+    return made.sql(), made.args
+
+
+async def find(conn: Connection, who: Principal, search: Search) -> tuple[list[Found], bool]:
+    """Return a page of what is in view, newest studies first, and whether there is more."""
+    sql, args = statement(who, search)
+    rows = [Found(*row) for row in await conn.fetch(sql, *args)]
+    return rows[: search.limit], len(rows) > search.limit

@@ -1,0 +1,39 @@
+"""Durable timers: what comes due on a host's shards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from storage.pool import Connection
+
+DUE = """
+SELECT tenant_id, entity, name, version, due_at
+  FROM rr.timer
+ WHERE shard = ANY($1::integer[]) AND due_at < $2
+ ORDER BY due_at
+"""
+DROP = "DELETE FROM rr.timer WHERE tenant_id = $1 AND entity = $2 AND name = $3 AND version = $4 AND due_at = $5"
+
+
+class Timer(NamedTuple):
+    """A timer as it is stored."""
+
+    tenant_id: str
+    entity: str
+    name: str
+    version: int
+    due_at: datetime
+
+
+async def due(conn: Connection, shards: Sequence[int], before: datetime) -> list[Timer]:
+    """Return the timers of these shards that come due before an instant, soonest first (role rr_timer)."""
+    return [Timer(*row) for row in await conn.fetch(DUE, list(shards), before)]
+
+
+async def drop(conn: Connection, timer: Timer) -> None:
+    """Delete a timer that found nothing to do, unless it was armed anew."""
+    await conn.execute(DROP, *timer)
