@@ -1,0 +1,82 @@
+"""Commands over the socket: role, view, form, then the entity's answer or its refusal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actors.domain import commands as told
+from actors.domain.errors import BadPayload, NotFound
+from actors.domain.identity import radiologist_key, study_key, tenant_key
+from actors.domain.permissions import check
+from actors.domain.words import SignKind
+from gateway import calls
+from storage import studies_read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.domain.commands import Command
+    from actors.domain.identity import Key, Principal
+    from gateway.deps import Deps
+
+_CALL = {"pause_clock": "clock", "resume_clock": "clock"}  # the others are named like their permission
+
+_TOLD: dict[type[calls.Command], Callable[[Any], Command]] = {
+    calls.Accept: lambda a: told.Accept(a.offer_id),
+    calls.Decline: lambda a: told.Decline(a.offer_id, a.reason, a.note),
+    calls.StartReading: lambda _: told.StartReading(),
+    calls.Release: lambda a: told.Release(a.reason),
+    calls.SaveDraft: lambda a: told.SaveDraft(a.base_version, a.sections),
+    calls.Sign: lambda a: told.Sign(a.kind, a.report_version, a.version, a.confirm, a.text),
+    calls.NextCase: lambda _: told.NextCase(),
+    calls.SetPresence: lambda a: told.SetPresence(a.state, a.study_uid),
+    calls.Assign: lambda a: told.AssignStudy(a.study_uid, a.radiologist_id, a.version, a.reason, a.override),
+    calls.PauseClock: lambda a: told.PauseClock(a.version, a.reason),
+    calls.ResumeClock: lambda a: told.ResumeClock(a.version, a.reason),
+}
+
+
+def parse(kind: type[Any], payload: object) -> Any:
+    """Return the struct of a payload.
+
+    Raises:
+        BadPayload: naming the field.
+    """
+    if not isinstance(payload, dict):
+        raise BadPayload("Send one object.")
+    try:
+        return msgspec.convert(payload, kind)
+    except msgspec.ValidationError as exc:
+        words, _, place = str(exc).partition(" - at `$.")
+        field = place.rstrip("`") if place else words.partition("`")[2].partition("`")[0]
+        raise BadPayload(f"{words}.", {"field": field} if field else {}) from None
+
+
+def _key(name: str, who: Principal, study_uid: str | None) -> Key:
+    if name in {"next_case", "assign"}:
+        return tenant_key(who.tenant_id)
+    if name == "set_presence":
+        return radiologist_key(who.tenant_id, who.user_id)
+    return study_key(who.tenant_id, study_uid or "")
+
+
+async def run(deps: Deps, who: Principal, name: str, payload: object) -> dict[str, Any]:
+    """Return the answer of a command.
+
+    Raises:
+        ReadingRoomError: the refusal.
+    """
+    addendum = name == "sign" and isinstance(payload, dict) and payload.get("kind") == SignKind.ADDENDUM
+    check(who, "addenda" if addendum else _CALL.get(name, name))
+    study_uid = payload.get("study_uid") if isinstance(payload, dict) else None
+    if isinstance(study_uid, str) and study_uid:
+        async with deps.app_db.view(who) as conn:
+            if await studies_read.seen(conn, who, study_uid) is None:
+                raise NotFound
+    asked = parse(calls.COMMANDS[name], payload)
+    envelope = told.Envelope(_TOLD[type(asked)](asked), who, asked.idem, time.time() + asked.deadline_ms / 1000)
+    answer = await deps.refs.ask(_key(name, who, study_uid), envelope)
+    return {"ok": True, **answer}
