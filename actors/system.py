@@ -42,10 +42,7 @@ class Settings(Protocol):
     """What this module needs to know of an instance."""
 
     @property
-    def ray_address(self) -> str | None: ...
-
-    @property
-    def ray_port(self) -> int: ...
+    def ray(self) -> str: ...
 
     @property
     def shard_hosts(self) -> int: ...
@@ -60,11 +57,12 @@ class Settings(Protocol):
 
 
 def address(settings: Settings) -> str:
-    """Return where the head is: an external one, else what the supervisor last wrote, else its port."""
-    if settings.ray_address:
-        return settings.ray_address
-    written = settings.run / "ray.address"
-    return written.read_text().strip() if written.exists() else f"127.0.0.1:{settings.ray_port}"
+    """Return where the head answers now.
+
+    Raises:
+        OSError: none was started yet.
+    """
+    return settings.ray
 
 
 def connect(settings: Settings) -> None:

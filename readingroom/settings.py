@@ -40,7 +40,6 @@ class Settings(BaseSettings):
     database_url: str | None = None  # an administrator's URL of an external PostgreSQL
     redis_url: str | None = None
     ray_address: str | None = None
-    ray_port: int = 0  # chosen by the supervisor for each run
     log_level: str = "INFO"
 
     @property
@@ -71,6 +70,21 @@ class Settings(BaseSettings):
     def valkey_url(self) -> str:
         """Valkey or Redis."""
         return self.redis_url or f"unix://{self.run}/valkey.sock"
+
+    @property
+    def ray(self) -> str:
+        """Where Ray's head answers now; a restarted head has another port.
+
+        Raises:
+            FileNotFoundError: no head was started yet.
+        """
+        return self.ray_address or f"127.0.0.1:{(self.run / 'ray.port').read_text().strip()}"
+
+    def publish_ray_port(self, port: int) -> None:
+        """Tell every process where the head that was just started answers."""
+        fresh = self.run / "ray.port.new"
+        fresh.write_text(f"{port}\n")
+        fresh.replace(self.run / "ray.port")
 
     def secret(self, name: str) -> str:
         """Return a secret of this instance, made at first use and readable by its owner only."""

@@ -21,7 +21,7 @@ from gateway.ingest.callers import Stranger
 from gateway.ingest.dimse import AbortReason, Operation, Request
 from gateway.ingest.negotiation import VERIFICATION, NotAnAssociation, Proposal, stores
 from gateway.ingest.receiving import Announced, Receiving
-from gateway.ingest.refusal import NoSuchClass, Refused
+from gateway.ingest.refusal import Mismatch, NoSuchClass, Refused
 from storage.ingest import Away
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class Association:
         if context is None:
             raise Broken(AbortReason.INVALID_PARAMETER)
         announced = Announced(request.sop_class, request.sop_uid, context.transfer_syntax)
-        self._receiving.begin(self._sender, announced)
+        self._receiving.begin(announced, self._sender.aet)
         self._refused = None
         if request.operation == Operation.C_STORE and (
             request.sop_class != context.abstract_syntax or not stores(request.sop_class)
@@ -268,7 +268,7 @@ class Association:
             self._answer(request, dimse.NO_SUCH_OPERATION, "not a service of this port")
             return
         try:
-            self._store()
+            self._store(request)
         except Refused as exc:
             self._receiving.abandon()
             log.warning("image refused", status=f"{exc.status:04X}", cause=str(exc), sop_uid=request.sop_uid,
@@ -277,10 +277,13 @@ class Association:
         else:
             self._answer(request, dimse.SUCCESS)
 
-    def _store(self) -> None:
+    def _store(self, request: Request) -> None:
         if self._refused is not None:
             raise self._refused
-        arrival = self._receiving.finish()
+        found = self._receiving.read()
+        if (found.sop_class, found.sop_uid) != (request.sop_class, request.sop_uid):
+            raise Mismatch("the data set is not what was announced")
+        arrival = self._receiving.settle(self._sender, found)
         outcome = self._committer.commit_blocking(arrival)
         self.images += 1
         self._held.note(id(self), arrival.tenant_id, outcome.study_uid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import dataclass
 
 IMPLEMENTATION_UID = "2.25.213046578541397126408239158210714086712"
 IMPLEMENTATION_VERSION = "READINGROOM_01"
@@ -33,6 +34,46 @@ def preamble(sop_class: str, sop_uid: str, transfer_syntax: str, source_aet: str
         _element(0x16, b"AE", source_aet) if source_aet else b"",
     ))  # fmt: skip
     return _PREAMBLE + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(group)) + group
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """File meta information as received; the data set begins at ``end``."""
+
+    sop_class: str
+    sop_uid: str
+    transfer_syntax: str
+    end: int
+
+
+class Incomplete(Exception):
+    """More bytes are needed, or it is no Part 10 file when there are none."""
+
+
+def meta(data: bytes) -> Meta:
+    """Read preamble and file meta information; always explicit little endian, with or without a group length.
+
+    Raises:
+        Incomplete: it does not end within these bytes, or does not begin.
+    """
+    values: dict[int, str] = {}
+    at = len(_PREAMBLE)
+    if data[128:at] != b"DICM":
+        raise Incomplete("no prefix")
+    while True:
+        head = data[at : at + 12]
+        if len(head) < 12:  # noqa: PLR2004 - the longest head
+            raise Incomplete("no data set")
+        group, number, vr, length = struct.unpack_from("<HH2sH", head)
+        if group != 2:  # noqa: PLR2004 - (0002,eeee)
+            break
+        at += 8
+        if vr in {b"OB", b"UN", b"UT", b"OW"}:
+            at, (length,) = at + 4, struct.unpack_from("<I", head, 8)
+        if number in {0x02, 0x03, 0x10}:
+            values[number] = data[at : at + length].rstrip(b"\0 ").decode("ascii", "replace")
+        at += length
+    return Meta(values.get(0x02, ""), values.get(0x03, ""), values.get(0x10, ""), at)
 
 
 def file(data: bytes, transfer_syntax: str) -> io.BytesIO:

@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from gateway.ingest import header, part10
-from gateway.ingest.refusal import Mismatch, NotADataSet, StorageAway
+from gateway.ingest.refusal import NotADataSet, StorageAway
 from storage.ingest import Arrival, Person
 from storage.objects import Place
 
@@ -43,17 +43,20 @@ class Announced:
 
 
 class Receiving:
-    """One data set at a time, in a buffer that is used again; large ones run through it to disk."""
+    """One data set at a time, in a buffer that is used again; large ones run through it to disk.
+
+    ``begin``, then bytes by ``space`` and ``took`` or by ``feed``, then ``read``, ``settle``; ``abandon`` always.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._buffer = bytearray(FIRST_BYTES)
         self._view = memoryview(self._buffer)
-        self.begin(Sender("", "", ""), Announced("", "", ""))
+        self.begin(Announced("", "", ""))
 
-    def begin(self, sender: Sender, announced: Announced) -> None:
+    def begin(self, announced: Announced, aet: str = "") -> None:
         """Forget the one before."""
-        self._sender, self._announced = sender, announced
+        self._announced, self._aet = announced, aet
         self._sha, self._held, self._first = hashlib.sha256(), 0, b""
         self._incoming: Incoming | None = None
         self._failed: OSError | None = None
@@ -71,82 +74,83 @@ class Receiving:
 
     def feed(self, data: Buffer) -> None:
         """Append bytes."""
-        for at in range(0, len(data), HELD_BYTES):
-            piece = memoryview(data)[at : at + HELD_BYTES]
+        for at in range(0, len(data), FIRST_BYTES):
+            piece = memoryview(data)[at : at + FIRST_BYTES]
             self.space(len(piece))[:] = piece
             self.took(len(piece))
 
     def _make_room(self, size: int) -> None:
         wanted = max(self._held + size, 2 * len(self._buffer))
-        if self._incoming is None and wanted <= HELD_BYTES:
-            grown = bytearray(wanted)
-            grown[: self._held] = self._view[: self._held]
-            self._buffer, self._view = grown, memoryview(grown)
+        if self._incoming is not None or wanted > HELD_BYTES:
+            self._spill()
             return
-        self._spill()
-        if size > len(self._buffer):
-            self._buffer = bytearray(size)
-            self._view = memoryview(self._buffer)
+        grown = bytearray(wanted)
+        grown[: self._held] = self._view[: self._held]
+        self._buffer, self._view = grown, memoryview(grown)
 
     def _spill(self) -> None:
         if self._failed is None:
             try:
-                if self._incoming is None:
-                    self._first = bytes(self._view[: self._held])
-                    self._incoming = self._store.incoming(self._head())
-                self._incoming.write(self._view[: self._held])
+                self._write()
             except OSError as exc:  # the rest is read and thrown away, so that the sender hears why
                 self._failed = exc
         self._held = 0
 
-    def _head(self) -> bytes:
-        said = self._announced
-        return part10.preamble(said.sop_class, said.sop_uid, said.transfer_syntax, self._sender.aet)
+    def _write(self, named: Announced | None = None) -> Incoming:
+        """Write what is held to the file."""
+        data = self._view[: self._held]
+        if self._incoming is None:
+            said = named or self._announced
+            self._first = bytes(data) if named is None else b""
+            self._incoming = self._store.incoming(
+                part10.preamble(said.sop_class, said.sop_uid, said.transfer_syntax, self._aet)
+            )
+        self._incoming.write(data)
+        self._held = 0
+        return self._incoming
 
-    def finish(self) -> Arrival:
-        """Return the instance, on disk and synced.
+    def read(self) -> Header:
+        """Return the header, once all bytes are there.
 
         Raises:
-            Refused: with the status to answer; no file is left.
+            NotADataSet: it cannot be read.
+            StorageAway: the disk was full while it arrived.
         """
+        syntax = self._announced.transfer_syntax
         try:
-            return self._finish()
+            if self._failed is not None:
+                raise self._failed
+            if self._incoming is None:
+                return header.read(self._view[: self._held], syntax)
+            file = self._write()
+            return header.read(self._first, syntax, whole=False, file=file.temporary)
         except header.Unparsable as exc:
             raise NotADataSet(str(exc)) from exc
         except OSError as exc:
             raise StorageAway("the disk cannot take it now") from exc
+
+    def settle(self, sender: Sender, found: Header) -> Arrival:
+        """Return the instance, on disk and synced.
+
+        Raises:
+            StorageAway: the disk is full; no file is left.
+        """
+        syntax = self._announced.transfer_syntax
+        place = Place(sender.tenant_id, sender.site_id, found.study_uid, found.series_uid, found.sop_uid)
+        try:
+            file = self._incoming or self._write(Announced(found.sop_class, found.sop_uid, syntax))
+            stored = file.settle(place, self._sha.digest())
+        except OSError as exc:
+            raise StorageAway("the disk cannot take it now") from exc
         finally:
             self.abandon()
+        return arrival(sender, syntax, found, stored)
 
     def abandon(self) -> None:
         """Leave no temporary file behind."""
         if self._incoming is not None:
             self._incoming.discard()
             self._incoming = None
-
-    def _finish(self) -> Arrival:
-        if self._failed is not None:
-            raise self._failed
-        said, data = self._announced, self._view[: self._held]
-        if self._incoming is None:
-            found = header.read(data, said.transfer_syntax)
-            self._check(found)
-            self._incoming = self._store.incoming(self._head())
-            self._incoming.write(data)
-        else:
-            self._incoming.write(data)
-            found = header.read(self._first, said.transfer_syntax, whole=False, file=self._incoming.temporary)
-            self._check(found)
-        place = Place(self._sender.tenant_id, self._sender.site_id, found.study_uid, found.series_uid, found.sop_uid)
-        stored = self._incoming.settle(place, self._sha.digest())
-        return arrival(self._sender, said.transfer_syntax, found, stored)
-
-    def _check(self, found: Header) -> None:
-        said = self._announced
-        if found.sop_uid != said.sop_uid:
-            raise Mismatch("the data set is another instance than announced")
-        if found.sop_class != said.sop_class:
-            raise Mismatch("the data set is of another SOP class than announced")
 
 
 def iso_date(text: str) -> str:
@@ -162,7 +166,8 @@ def person(sender: Sender, found: Header) -> Person:
     """Return whose image it is; a number without issuer is the site's (PS3.3 C.7.1.1)."""
     sex = found.first("PatientSex").upper()
     return Person(
-        issuer=found.first("IssuerOfPatientID") or sender.issuer,
+        issuer=(issuer := found.first("IssuerOfPatientID")) or sender.issuer,
+        issuer_sent=bool(issuer),
         mrn=found.first("PatientID"),
         name=found.first("PatientName"),
         birth_date=iso_date(found.first("PatientBirthDate")),

@@ -1,6 +1,7 @@
 """Why an instance is not stored, as C-STORE and STOW-RS say it (PS3.4 B.2.3, PS3.18 10.5.3).
 
 * Refused
+    * NotAuthorized 0124  the sender's role may not store this class
     * NoSuchClass   0122  not a storage class, or not that of the presentation context
     * StorageAway   A700  disk full, or the database away: send it again later
     * Mismatch      A900  the data set names another class or instance than the request
@@ -16,6 +17,12 @@ class Refused(Exception):
     """Base class; the argument is a comment for the sender (0000,0902), without patient data."""
 
     status: ClassVar[int] = 0xC000
+
+
+class NotAuthorized(Refused):
+    """The sender's role may not store instances of this class."""
+
+    status = 0x0124
 
 
 class NoSuchClass(Refused):

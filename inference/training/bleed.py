@@ -94,11 +94,19 @@ def _draw(rng: np.random.Generator, head: Head, kind: Bleed, ml: float | None) -
             return _intraventricular(rng, head)
 
 
-def add(rng: np.random.Generator, head: Head, kind: Bleed, *, least_ml: float = 0.6, ml: float | None = None) -> Mask:
+def add(  # noqa: PLR0913 - each may be left out
+    rng: np.random.Generator,
+    head: Head,
+    kind: Bleed,
+    *,
+    least_ml: float = 0.6,
+    ml: float | None = None,
+    hu: tuple[float, float] | None = None,
+) -> Mask:
     """Put a bleed of at least ``least_ml`` into the head, in place, and return where it is.
 
-    ``ml`` fixes the volume of an intraparenchymal one. Where a head has no room for the kind
-    (slits of ventricles), the largest of several tries stands.
+    ``ml`` fixes the volume of an intraparenchymal one, ``hu`` the range its brightness is drawn from.
+    Where a head has no room for the kind (slits of ventricles), the largest of several tries stands.
     """
     best, before = np.zeros(head.grid.shape, bool), head.hu.copy()
     after = before
@@ -109,7 +117,7 @@ def add(rng: np.random.Generator, head: Head, kind: Bleed, *, least_ml: float = 
             best, after = blood, head.hu
         if best.sum() * head.grid.voxel_ml >= least_ml:
             break
-    low, high = {Bleed.SUBARACHNOID: (48, 64), Bleed.SUBDURAL: (52, 75)}.get(kind, (55, 78))
+    low, high = hu or {Bleed.SUBARACHNOID: (48, 64), Bleed.SUBDURAL: (52, 75)}.get(kind, (55, 78))
     millimetres = (1.75, 1.2, 1.2)
     sigma = [mm / step for mm, step in zip(millimetres, head.grid.spacing_mm, strict=True)]
     soft = ndimage.gaussian_filter(best.astype(np.float32), sigma)

@@ -20,8 +20,8 @@ _AXIAL = 0.85  # cosine between a slice's normal and the body's axis; a gantry t
 _NO_SLICE = {"LOCALIZER", "MIP", "MPR", "SECONDARY", "SCREEN SAVE", "REF_SURVIEW"}
 
 _HEAD = re.compile(
-    r"\b(heads?|headneck|brain|skull|crani\w*|cerebr\w*|encephal\w*|encefal\w*|kopf|schadel\w*|hirn|gehirn|"
-    r"n?ccts?|crane|tete|cabeza|cabeca|cerveau|neuro\w*)\b"
+    r"\b(heads?|headneck|brain|skull|crani\w*|cerebr\w*|encephal\w*|encefal\w*|kopf|schadel\w*|hirn|gehirn|crane\w*|"
+    r"n?ccts?|tete|cabeza|cabeca|cerveau|neuro\w*)\b"
 )
 _ELSEWHERE = re.compile(
     r"\b(chest|thora\w*|lungs?|abd\w*|pelv\w*|spine|\w?spine|lumbar|cervical|neck|hals|hip|knee|ankle|foot|hand|wrist|"

@@ -9,8 +9,7 @@ import { transform } from 'esbuild';
 import { gzipTree } from './gzip.mjs';
 
 const VERSION = '3.13.2';
-const INTEGRITY =
-  'sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA==';
+const INTEGRITY = 'sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA==';
 /** Raised when this script makes something else of the same package. */
 const RECIPE = 2;
 
@@ -56,7 +55,11 @@ async function copyPruned(dist, out) {
     await mkdir(dirname(to), { recursive: true });
     const kind = extname(name).slice(1);
     if (kind === 'js' || kind === 'css') {
-      const { code } = await transform(await readFile(from, 'utf8'), { loader: kind, minify: true, legalComments: 'none' });
+      const { code } = await transform(await readFile(from, 'utf8'), {
+        loader: kind,
+        minify: true,
+        legalComments: 'none',
+      });
       await writeFile(to, code);
     } else {
       await cp(from, to);
@@ -123,7 +126,9 @@ async function main() {
     await cp(out, `${target}.new`, { recursive: true });
     await rm(target, { recursive: true, force: true });
     await rename(`${target}.new`, target);
-    console.log(`viewer: ${kept.length} files, ${(saved.plain / 1e6).toFixed(1)} MB, gzipped ${(saved.gzipped / 1e6).toFixed(1)} MB`);
+    console.log(
+      `viewer: ${kept.length} files, ${(saved.plain / 1e6).toFixed(1)} MB, gzipped ${(saved.gzipped / 1e6).toFixed(1)} MB`,
+    );
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
@@ -24,7 +25,7 @@ _SPACE = UUID("0a0c2f1e-3a58-5b0e-9d0f-6d0b7c1e5a44")
 _IMPLEMENTATION = UID(f"2.25.{uuid5(_SPACE, 'implementation').int}")
 _INTERCEPT_HU = -1024
 _CLEAR = (Bleed.INTRAPARENCHYMAL, Bleed.INTRAPARENCHYMAL, Bleed.SUBDURAL, Bleed.EPIDURAL)
-_CLEAR_ML = (15.0, 40.0)
+_CLEAR_ML, _CLEAR_HU = (15.0, 40.0), (60.0, 76.0)
 
 
 def head_hu(seed: int, *, bleeds: bool, slices: int = 28, size: int = 256) -> NDArray[np.int16]:
@@ -34,7 +35,7 @@ def head_hu(seed: int, *, bleeds: bool, slices: int = 28, size: int = 256) -> ND
     head = anatomy.head(rng, grid)
     if bleeds:
         kind, ml = Bleed(rng.choice(_CLEAR)), rng.uniform(*_CLEAR_ML)
-        add(rng, head, kind, least_ml=_CLEAR_ML[0] * 0.8, ml=ml)
+        add(rng, head, kind, least_ml=_CLEAR_ML[0] * 0.8, ml=ml, hu=_CLEAR_HU)
     return scanner.acquire(rng, head)
 
 
@@ -116,8 +117,7 @@ def _common(patient: Mapping[str, str], order: Mapping[str, str], at: datetime) 
 
 def _slice(common: Dataset, grid: Grid, hu: NDArray[np.int16], index: int, sop_uid: UID) -> Dataset:
     """Return one slice with its place, pixels and file meta information."""
-    ds = Dataset()
-    ds.update(common)
+    ds = deepcopy(common)
     z, y, x = grid.axes()
     ds.SOPInstanceUID = sop_uid
     ds.InstanceNumber = index + 1

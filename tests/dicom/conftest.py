@@ -138,7 +138,11 @@ def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(program: str, *arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [_PEERS / "bin" / program, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=timeout
+            [_PEERS / "bin" / program, *map(str, arguments)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
 
     return run

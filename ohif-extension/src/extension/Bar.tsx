@@ -9,18 +9,22 @@ import { OfferStrip } from '../ui/strip';
 export function RoomBar(): ReactElement {
   const desk = useOffers();
   const { tab } = usePanel();
+  const strip = desk.card !== null && tab !== 'offer';
   return (
     <div className="room-bar">
-      {desk.card && tab !== 'offer' ? (
+      {desk.card && strip ? (
         <OfferStrip
           desk={desk}
           card={desk.card}
           onDecline={() => setPanel({ tab: 'offer', declining: true })}
           onDetails={() => setPanel({ tab: 'offer' })}
         />
-      ) : null}
-      <LiveSign />
-      <PresenceSwitch />
+      ) : (
+        <>
+          <LiveSign />
+          <PresenceSwitch />
+        </>
+      )}
       <WallTime />
     </div>
   );

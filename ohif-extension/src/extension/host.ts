@@ -22,7 +22,10 @@ export interface Host {
   servicesManager: {
     services: {
       userAuthenticationService: {
-        setServiceImplementation(how: { getAuthorizationHeader: () => object; handleUnauthenticated: () => unknown }): void;
+        setServiceImplementation(how: {
+          getAuthorizationHeader: () => object;
+          handleUnauthenticated: () => unknown;
+        }): void;
       };
       panelService: PanelService;
       toolbarService: {

@@ -1,10 +1,11 @@
 // The extension: our pages and panel inside the host, one getter per extension point.
 import { createElement } from 'react';
-import panelCss from '../panel/panel.css?inline';
 import { RoomPanel } from '../panel/Panel';
+import panelCss from '../panel/panel.css?inline';
 import { openWorklist, setNavigate, setShownStudy } from '../state/navigate';
 import { live, toLogin } from '../state/room';
 import { island } from '../ui/island';
+import { shownName } from '../ui/time';
 import { WorklistPage } from '../worklist/Page';
 import worklistCss from '../worklist/worklist.css?inline';
 import { RoomBar } from './Bar';
@@ -36,7 +37,9 @@ function mark(): unknown {
     createElement(
       'svg',
       { viewBox: '0 0 16 16', 'aria-hidden': true },
-      createElement('path', { d: 'M2.75 13.25V5.5a2.75 2.75 0 0 1 2.75-2.75h5a2.75 2.75 0 0 1 2.75 2.75v7.75zM8 5.75V9l2.25 1.5' }),
+      createElement('path', {
+        d: 'M2.75 13.25V5.5a2.75 2.75 0 0 1 2.75-2.75h5a2.75 2.75 0 0 1 2.75 2.75v7.75zM8 5.75V9l2.25 1.5',
+      }),
     ),
   );
 }
@@ -45,6 +48,40 @@ function styleHost(): void {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(hostCss);
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+}
+
+interface Shown {
+  referenceInstance?: { PatientName?: unknown; PatientID?: string; PatientBirthDate?: string; PatientSex?: string };
+}
+
+function personName(value: unknown): string {
+  const first: unknown = Array.isArray(value) ? value[0] : value;
+  if (typeof first === 'string') return shownName(first);
+  const { Alphabetic } = (first ?? {}) as { Alphabetic?: string };
+  return Alphabetic ? shownName(Alphabetic) : '';
+}
+
+const overlay = (id: string, title: string, contentF: (shown: Shown) => string): object => ({
+  id,
+  inheritsFrom: 'ohif.overlayItem',
+  label: '',
+  title,
+  condition: (shown: Shown) => contentF(shown) !== '',
+  contentF,
+});
+
+/** Whose images these are, in every viewport. */
+const IDENTITY = [
+  overlay('RoomPatient', 'Patient', ({ referenceInstance: of }) => personName(of?.PatientName)),
+  overlay('RoomMrn', 'MRN', ({ referenceInstance: of }) => of?.PatientID ?? ''),
+  overlay('RoomBorn', 'Birth date, sex', ({ referenceInstance: of }) =>
+    [of?.PatientBirthDate?.replace(/^(\d{4})(\d\d)(\d\d)$/, '$1-$2-$3'), of?.PatientSex].filter(Boolean).join(' '),
+  ),
+];
+
+/** The host's hotkeys but its A, which is ours for accepting. */
+function withoutA(bindings: { keys?: string[] }[]): { keys?: string[] }[] {
+  return bindings.filter((binding) => !binding.keys?.includes('a'));
 }
 
 export default {
@@ -79,7 +116,11 @@ export default {
   getCustomizationModule: () => [
     {
       name: 'global',
-      value: { 'routes.customRoutes': { routes: { $set: [{ path: '/', children: Worklist }] } } },
+      value: {
+        'routes.customRoutes': { routes: { $set: [{ path: '/', children: Worklist }] } },
+        'viewportOverlay.topLeft': { $unshift: IDENTITY },
+        'ohif.hotkeyBindings': { $apply: withoutA },
+      },
     },
   ],
 };

@@ -289,6 +289,8 @@ export class LiveClient {
     this.#streams.epoch = hello.epoch;
     this.#clock.greet(hello.server_time);
     this.#started(hello);
+    const since = Object.entries(this.#streams.offsets()).filter(([stream]) => !(stream in hello.streams));
+    if (since.length > 0) void this.#resubscribe(Object.fromEntries(since)); // followed while this connection was made
     void this.#sampleClock(5);
     const left = Date.parse(hello.expires_at) - Date.parse(hello.server_time);
     this.#later(Math.max(5_000, left / 2), () => this.#reauth());

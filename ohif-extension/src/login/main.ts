@@ -2,14 +2,20 @@
 import './login.css';
 import { clockTime, zoneName } from '../ui/time';
 
-type Problem = { code?: string; detail?: string; field?: string; tenants?: (string | { tenant_id?: string; id?: string; name?: string })[] };
+type Problem = {
+  code?: string;
+  detail?: string;
+  field?: string;
+  tenants?: (string | { tenant_id?: string; id?: string; name?: string })[];
+};
 
 const ICONS: Record<string, string> = {
   mark: '<path d="M2.75 13.25V5.5a2.75 2.75 0 0 1 2.75-2.75h5a2.75 2.75 0 0 1 2.75 2.75v7.75zM8 5.75V9l2.25 1.5"/>',
   alert: '<path d="M8 2.5 14 13H2z"/><path d="M8 6.5v3M8 11.4v.1"/>',
   pulse: '<path d="M1.5 8.5h3l2-4.5 3 8 2-3.5h3"/>',
 };
-const icon = (name: string): string => `<svg class="i" viewBox="0 0 16 16" aria-hidden="true">${ICONS[name] ?? ''}</svg>`;
+const icon = (name: string): string =>
+  `<svg class="i" viewBox="0 0 16 16" aria-hidden="true">${ICONS[name] ?? ''}</svg>`;
 const CAPS =
   '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M8 2.25 14.25 13.5H1.75z" fill="none" stroke="currentColor" stroke-width="1.75" stroke-linejoin="round"/><path d="M4.6 8.75h6.8l2.35 4.5H2.25z" fill="currentColor"/></svg>';
 
@@ -69,7 +75,10 @@ function chooseGroup(tenants: NonNullable<Problem['tenants']>): void {
   place.hidden = false;
   place.replaceChildren(
     ...tenants.map((tenant) => {
-      const [id, name] = typeof tenant === 'string' ? [tenant, tenant] : [tenant.tenant_id ?? tenant.id ?? '', tenant.name ?? tenant.tenant_id ?? tenant.id ?? ''];
+      const [id, name] =
+        typeof tenant === 'string'
+          ? [tenant, tenant]
+          : [tenant.tenant_id ?? tenant.id ?? '', tenant.name ?? tenant.tenant_id ?? tenant.id ?? ''];
       const choice = document.createElement('button');
       choice.type = 'button';
       choice.className = 'btn';
@@ -93,8 +102,18 @@ async function signIn(tenant?: string): Promise<void> {
   button.disabled = true;
   button.textContent = 'Signing in';
   try {
-    const body = { email: email.value.trim(), password: password.value, ...(otp.value.trim() ? { otp: otp.value.trim() } : {}), ...(tenant ? { tenant } : {}) };
-    const response = await fetch('/api/auth/login', { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(body), credentials: 'same-origin' });
+    const body = {
+      email: email.value.trim(),
+      password: password.value,
+      ...(otp.value.trim() ? { otp: otp.value.trim() } : {}),
+      ...(tenant ? { tenant } : {}),
+    };
+    const response = await fetch('/api/auth/login', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
+      body: JSON.stringify(body),
+      credentials: 'same-origin',
+    });
     if (response.ok) {
       const { user } = (await response.json()) as { user?: { role?: string } };
       window.location.assign(destination(user?.role ?? ''));
@@ -108,14 +127,20 @@ async function signIn(tenant?: string): Promise<void> {
     if (response.status === 429) return say(await waitWords(response));
     if (problem.field === 'otp') {
       part('[data-otp]').hidden = false;
-      return say(otp.value ? 'The code is wrong or was used already.' : 'Write the code of your authenticator too.', otp);
+      return say(
+        otp.value ? 'The code is wrong or was used already.' : 'Write the code of your authenticator too.',
+        otp,
+      );
     }
     if (response.status === 401) {
       password.value = '';
       return say('E-mail or password is wrong.', password);
     }
-    if (response.status === 422) return say(problem.detail ?? 'This is not an e-mail address that we know how to read.', email);
-    say(`The server is not ready. Nothing is lost, try again in a moment. ${problem.code ?? response.status}, ${clockTime(Date.now())}.`);
+    if (response.status === 422)
+      return say(problem.detail ?? 'This is not an e-mail address that we know how to read.', email);
+    say(
+      `The server is not ready. Nothing is lost, try again in a moment. ${problem.code ?? response.status}, ${clockTime(Date.now())}.`,
+    );
   } catch {
     say('The server does not answer. Check the line, then sign in again.');
   } finally {
@@ -140,10 +165,12 @@ async function measure(): Promise<void> {
   try {
     const before = performance.now();
     const response = await fetch('/healthz', { cache: 'no-store' });
-    sign.dataset['s'] = response.ok ? 'up' : 'down';
-    words.textContent = response.ok ? `Connected, ${Math.max(1, Math.round(performance.now() - before))} ms` : 'The server is starting';
+    sign.dataset.s = response.ok ? 'up' : 'down';
+    words.textContent = response.ok
+      ? `Connected, ${Math.max(1, Math.round(performance.now() - before))} ms`
+      : 'The server is starting';
   } catch {
-    sign.dataset['s'] = 'down';
+    sign.dataset.s = 'down';
     words.textContent = 'No connection';
   }
 }
@@ -151,7 +178,8 @@ async function measure(): Promise<void> {
 const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: '2-digit', month: 'short', year: 'numeric' });
 function tellTime(): void {
   const now = new Date();
-  part('[data-time]').textContent = `${day.format(now).replace(',', '')}, ${clockTime(now.getTime())} ${zoneName(now.getTime())}`;
+  part('[data-time]').textContent =
+    `${day.format(now).replace(',', '')}, ${clockTime(now.getTime())} ${zoneName(now.getTime())}`;
 }
 
 tellTime();

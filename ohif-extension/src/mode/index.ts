@@ -48,7 +48,6 @@ async function modeFactory({ loadModules }: Factory): Promise<object> {
     routeName: 'reading-room',
     displayName: 'Reading room',
     hide: false,
-    extensions: { ...modeInstance.extensions, 'reading-room': '*' },
     routes: [{ ...route, path: 'reading-room', layoutInstance }],
     isValidMode: () => ({ valid: true, description: '' }),
     onModeEnter(this: ModeInstance, host: Host): void {

@@ -10,7 +10,17 @@ const NAMES: Record<Part, string> = {
   impression: 'Impression',
 };
 
-function Field({ part, text, locked, onEdit }: { part: Part; text: string; locked: boolean; onEdit: (text: string) => void }): ReactElement {
+function Field({
+  part,
+  text,
+  locked,
+  onEdit,
+}: {
+  part: Part;
+  text: string;
+  locked: boolean;
+  onEdit: (text: string) => void;
+}): ReactElement {
   const ref = useRef<HTMLTextAreaElement>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the height follows the text
   useLayoutEffect(() => {
@@ -29,6 +39,7 @@ function Field({ part, text, locked, onEdit }: { part: Part; text: string; locke
         rows={1}
         dir="auto"
         spellCheck
+        placeholder={locked ? '' : `Write the ${NAMES[part].toLowerCase()}`}
         readOnly={locked}
         value={text}
         onChange={(event) => onEdit(event.target.value)}
@@ -38,7 +49,15 @@ function Field({ part, text, locked, onEdit }: { part: Part; text: string; locke
 }
 
 /** The text of the report. */
-export function Editor({ sections, locked, onEdit }: { sections: Sections; locked: boolean; onEdit: (part: Part, text: string) => void }): ReactElement {
+export function Editor({
+  sections,
+  locked,
+  onEdit,
+}: {
+  sections: Sections;
+  locked: boolean;
+  onEdit: (part: Part, text: string) => void;
+}): ReactElement {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
     <section className="scrollr" tabIndex={0} aria-label="Report text">
@@ -50,7 +69,15 @@ export function Editor({ sections, locked, onEdit }: { sections: Sections; locke
 }
 
 /** What differs between two texts of a part, side by side in lines. */
-export function Differences({ parts, mine, theirs }: { parts: readonly Part[]; mine: Sections; theirs: Sections }): ReactElement {
+export function Differences({
+  parts,
+  mine,
+  theirs,
+}: {
+  parts: readonly Part[];
+  mine: Sections;
+  theirs: Sections;
+}): ReactElement {
   return (
     <div className="diffs">
       {parts.map((part) => (

@@ -93,7 +93,12 @@ export function OfferTab({ desk, reading, onDecline }: OfferTabProps): ReactElem
       {reading && reading.study_uid !== row.study_uid ? <ReadingNow row={reading} nowMs={now} /> : null}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <section className="body" tabIndex={0} aria-label="Offer details">
-        <section className={open ? 'offer' : 'offer over'} aria-label="Offer" data-offer={card.offerId} data-phase={card.phase}>
+        <section
+          className={open ? 'offer' : 'offer over'}
+          aria-label="Offer"
+          data-offer={card.offerId}
+          data-phase={card.phase}
+        >
           <Head card={card} nowMs={now} slow={slow} />
           <IdentityBlock row={row} nowMs={now} />
           {open && face ? (
@@ -134,7 +139,10 @@ export function OfferTab({ desk, reading, onDecline }: OfferTabProps): ReactElem
         {open ? (
           <>
             {reading && reading.study_uid !== row.study_uid && reading.report?.status === 'draft' ? (
-              <p className="quiet">Your draft for {reading.patient ? shownName(reading.patient.name) : 'this study'} is saved and stays yours.</p>
+              <p className="quiet">
+                Your draft for {reading.patient ? shownName(reading.patient.name) : 'this study'} is saved and stays
+                yours.
+              </p>
             ) : null}
             <Button
               look="go"
@@ -169,6 +177,6 @@ export function useOfferFirst(desk: OfferDesk, writing: boolean): void {
   busy.current = writing;
   useEffect(() => {
     if (id && !busy.current) setPanel({ tab: 'offer' });
-    if (none) setPanel({ tab: 'report', declining: false });
+    if (none) setPanel({ tab: 'report', declining: false, wide: true });
   }, [id, none]);
 }

@@ -26,7 +26,10 @@ export function RoomPanel(): ReactElement {
   const studyUid = useShownStudy();
   const { row, error } = useStudy(studyUid);
   const draft = useDraft(studyUid);
-  const { tab, declining } = usePanel();
+  const { tab, declining, wide } = usePanel();
+  useEffect(() => {
+    document.documentElement.style.setProperty('--rr-panel', wide ? '33.75rem' : '22.5rem');
+  }, [wide]);
   const userId = me()?.id ?? '';
   useStartReading(studyUid, row?.status === 'assigned' && row.assigned_to === userId);
   useOfferFirst(desk, (draft?.edits ?? 0) > 0);
@@ -48,10 +51,18 @@ export function RoomPanel(): ReactElement {
   return (
     <aside className="panel" aria-label="Reading room">
       <nav className="tabs" aria-label="Side panel">
-        <button type="button" aria-current={tab === 'offer' ? 'page' : undefined} onClick={() => setPanel({ tab: 'offer' })}>
+        <button
+          type="button"
+          aria-current={tab === 'offer' ? 'page' : undefined}
+          onClick={() => setPanel({ tab: 'offer', wide: false })}
+        >
           Offer {desk.count > 0 ? <span>{desk.count}</span> : null}
         </button>
-        <button type="button" aria-current={tab === 'report' ? 'page' : undefined} onClick={() => setPanel({ tab: 'report' })}>
+        <button
+          type="button"
+          aria-current={tab === 'report' ? 'page' : undefined}
+          onClick={() => setPanel({ tab: 'report', wide: true })}
+        >
           Report
         </button>
         <span className="grow" />
@@ -72,7 +83,9 @@ export function RoomPanel(): ReactElement {
           ) : null}
         </div>
       )}
-      {declining && desk.card ? <DeclineDialog desk={desk} card={desk.card} onClose={() => setPanel({ declining: false })} /> : null}
+      {declining && desk.card ? (
+        <DeclineDialog desk={desk} card={desk.card} onClose={() => setPanel({ declining: false })} />
+      ) : null}
     </aside>
   );
 }

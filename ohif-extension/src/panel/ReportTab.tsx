@@ -139,12 +139,16 @@ export function ReportTab({ row, draft }: ReportTabProps): ReactElement {
         ) : null}
       </div>
       <Editor sections={draft.sections} locked={!canWrite} onEdit={(part, text) => draft.edit(part, text)} />
-      {comparing && draft.conflict ? <Differences parts={draft.conflict.differ} mine={draft.sections} theirs={draft.conflict.theirs} /> : null}
+      {comparing && draft.conflict ? (
+        <Differences parts={draft.conflict.differ} mine={draft.sections} theirs={draft.conflict.theirs} />
+      ) : null}
       {draft.addenda.length > 0 ? (
         <section className="addenda" aria-label="Addenda">
           {draft.addenda.map((one) => (
             <p key={`${one.signed_at ?? one.at} ${one.text}`}>
-              <b className="label">Addendum {(one.signed_at ?? one.at) ? preciseTime(one.signed_at ?? one.at ?? '') : ''}</b>
+              <b className="label">
+                Addendum {(one.signed_at ?? one.at) ? preciseTime(one.signed_at ?? one.at ?? '') : ''}
+              </b>
               <span dir="auto">{one.text}</span>
             </p>
           ))}
@@ -166,7 +170,12 @@ export function ReportTab({ row, draft }: ReportTabProps): ReactElement {
         </div>
         {canWrite ? (
           <>
-            <Button tall onPress={() => void sign('prelim')} blocked={blocked || undefined} look={attending ? '' : 'go'}>
+            <Button
+              tall
+              onPress={() => void sign('prelim')}
+              blocked={blocked || undefined}
+              look={attending ? '' : 'go'}
+            >
               {signing === 'prelim' ? 'Signing' : 'Sign prelim'}
             </Button>
             {attending ? (

@@ -19,7 +19,21 @@ function About({ row }: { row: Row }): ReactElement {
 }
 
 /** Sign although images are missing: says how many, and nothing is signed by mistake. */
-export function ConfirmDialog({ row, received, expected, kind, onSign, onClose }: { row: Row; received: number; expected: number | null; kind: string; onSign: () => void; onClose: () => void }): ReactElement {
+export function ConfirmDialog({
+  row,
+  received,
+  expected,
+  kind,
+  onSign,
+  onClose,
+}: {
+  row: Row;
+  received: number;
+  expected: number | null;
+  kind: string;
+  onSign: () => void;
+  onClose: () => void;
+}): ReactElement {
   const missing = expected === null ? null : expected - received;
   return (
     <Dialog
@@ -58,7 +72,15 @@ const REASONS: readonly [string, string][] = [
 ];
 
 /** Give the study back to the pool, with a reason. */
-export function ReleaseDialog({ row, onRelease, onClose }: { row: Row; onRelease: (reason: string) => Promise<string | null>; onClose: () => void }): ReactElement {
+export function ReleaseDialog({
+  row,
+  onRelease,
+  onClose,
+}: {
+  row: Row;
+  onRelease: (reason: string) => Promise<string | null>;
+  onClose: () => void;
+}): ReactElement {
   const [reason, setReason] = useState<string | null>(null);
   const [refused, setRefused] = useState('');
   const send = async (): Promise<void> => {
@@ -78,7 +100,12 @@ export function ReleaseDialog({ row, onRelease, onClose }: { row: Row; onRelease
           <Button onPress={onClose} keyName="Esc">
             Keep it
           </Button>
-          <Button onPress={() => void send()} keyName="↵" look="go" blocked={reason ? undefined : 'Choose a reason first'}>
+          <Button
+            onPress={() => void send()}
+            keyName="↵"
+            look="go"
+            blocked={reason ? undefined : 'Choose a reason first'}
+          >
             Give back
           </Button>
         </>
@@ -103,7 +130,15 @@ export function ReleaseDialog({ row, onRelease, onClose }: { row: Row; onRelease
 }
 
 /** Add to a signed report. */
-export function AddendumDialog({ row, onSign, onClose }: { row: Row; onSign: (text: string) => Promise<string | null>; onClose: () => void }): ReactElement {
+export function AddendumDialog({
+  row,
+  onSign,
+  onClose,
+}: {
+  row: Row;
+  onSign: (text: string) => Promise<string | null>;
+  onClose: () => void;
+}): ReactElement {
   const [text, setText] = useState('');
   const [refused, setRefused] = useState('');
   const [sending, setSending] = useState(false);
@@ -135,7 +170,13 @@ export function AddendumDialog({ row, onSign, onClose }: { row: Row; onSign: (te
       <About row={row} />
       <label className="field note">
         <span className="label">Text. The signed report stays as it is, this is added below it.</span>
-        <textarea className="input" rows={5} dir="auto" value={text} onChange={(event) => setText(event.target.value)} />
+        <textarea
+          className="input"
+          rows={5}
+          dir="auto"
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+        />
       </label>
       {refused ? (
         <p className="refused note" role="alert">

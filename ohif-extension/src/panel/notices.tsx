@@ -10,7 +10,17 @@ import { minutes, preciseTime } from '../ui/time';
 
 /** The state of the report for this reader. */
 export interface ReportState {
-  kind: 'loading' | 'failed' | 'writing' | 'offline' | 'follow' | 'locked' | 'notMine' | 'conflict' | 'prelim' | 'final';
+  kind:
+    | 'loading'
+    | 'failed'
+    | 'writing'
+    | 'offline'
+    | 'follow'
+    | 'locked'
+    | 'notMine'
+    | 'conflict'
+    | 'prelim'
+    | 'final';
   mine: boolean;
   writable: boolean;
   /** Why signing is not possible now; empty when it is. */
@@ -32,9 +42,11 @@ const OWNED = new Set(['assigned', 'reading', 'prelim']);
 /** Where the report stands. */
 export function stateOf(row: Row, draft: Draft, status: LiveStatus, around: Around): ReportState {
   const { userId, lock, nowMs } = around;
-  const mine = row.assigned_to === userId || row.reading_by === userId || (row.status === 'final' && draft.signedBy === userId);
+  const mine =
+    row.assigned_to === userId || row.reading_by === userId || (row.status === 'final' && draft.signedBy === userId);
   const base = { mine, writable: false, blocked: 'Not yours to sign', title: '', says: '' };
-  if (draft.failed && !draft.loaded) return { ...base, kind: 'failed', title: 'The report did not load', says: draft.failed };
+  if (draft.failed && !draft.loaded)
+    return { ...base, kind: 'failed', title: 'The report did not load', says: draft.failed };
   if (!draft.loaded) return { ...base, kind: 'loading' };
   if (draft.status === 'final' || row.status === 'final') {
     const at = draft.signedAt ? `, signed ${preciseTime(draft.signedAt)}` : '';
@@ -45,9 +57,19 @@ export function stateOf(row: Row, draft: Draft, status: LiveStatus, around: Arou
   if (!mine || !OWNED.has(row.status)) {
     const holder = row.reading_by ?? row.assigned_to;
     if (holder && holder !== userId) {
-      return { ...base, kind: 'locked', title: `${around.readerName(holder)} ${row.reading_by ? 'reads it' : 'has it'}`, says: 'You can look and measure. The report is theirs until they sign or give it back.' };
+      return {
+        ...base,
+        kind: 'locked',
+        title: `${around.readerName(holder)} ${row.reading_by ? 'reads it' : 'has it'}`,
+        says: 'You can look and measure. The report is theirs until they sign or give it back.',
+      };
     }
-    return { ...base, kind: 'notMine', title: 'Nobody reads this study yet', says: 'You can look and measure. To report it, take it as an offer or with Next case.' };
+    return {
+      ...base,
+      kind: 'notMine',
+      title: 'Nobody reads this study yet',
+      says: 'You can look and measure. To report it, take it as an offer or with Next case.',
+    };
   }
   if (lock && Date.parse(lock.until) > nowMs && (lock.user_id !== userId || lock.tab !== around.tab)) {
     const own = lock.user_id === userId;
@@ -62,16 +84,36 @@ export function stateOf(row: Row, draft: Draft, status: LiveStatus, around: Arou
   }
   const writing = { ...base, writable: true, blocked: '' };
   if (draft.conflict) {
-    return { ...writing, kind: 'conflict', blocked: 'Settle the two versions first', title: 'Written in two places', says: conflictWords(draft) };
+    return {
+      ...writing,
+      kind: 'conflict',
+      blocked: 'Settle the two versions first',
+      title: 'Written in two places',
+      says: conflictWords(draft),
+    };
   }
   if (status === 'offline' || status === 'stale') {
-    const kept = draft.edits > 0 ? `${draft.edits} ${draft.edits === 1 ? 'edit is' : 'edits are'} kept on this device, newest ${preciseTime(draft.editedAt)}. ` : '';
-    return { ...writing, kind: 'offline', blocked: 'Signing waits for the line', title: 'Offline', says: `${kept}Writing goes on. Signing waits for the line.` };
+    const kept =
+      draft.edits > 0
+        ? `${draft.edits} ${draft.edits === 1 ? 'edit is' : 'edits are'} kept on this device, newest ${preciseTime(draft.editedAt)}. `
+        : '';
+    return {
+      ...writing,
+      kind: 'offline',
+      blocked: 'Signing waits for the line',
+      title: 'Offline',
+      says: `${kept}Writing goes on. Signing waits for the line.`,
+    };
   }
   if (!draft.sections.impression.trim()) writing.blocked = 'Write the impression first';
   if (draft.status === 'prelim') {
     const at = draft.signedAt ? `, signed ${preciseTime(draft.signedAt)}` : '';
-    return { ...writing, kind: 'prelim', title: `Prelim${at}`, says: 'It is out, and not final. You can change it and sign final.' };
+    return {
+      ...writing,
+      kind: 'prelim',
+      title: `Prelim${at}`,
+      says: 'It is out, and not final. You can change it and sign final.',
+    };
   }
   return { ...writing, kind: 'writing' };
 }
@@ -107,7 +149,16 @@ interface NoticesProps {
 }
 
 /** What the reader should know before signing, each line with its way out. */
-export function Notices({ state, row, draft, refused, comparing, onCompare, onNext, onAddendum }: NoticesProps): ReactElement {
+export function Notices({
+  state,
+  row,
+  draft,
+  refused,
+  comparing,
+  onCompare,
+  onNext,
+  onAddendum,
+}: NoticesProps): ReactElement {
   const sign = SIGNS[state.kind];
   const late = row.flags.includes('images_after_sign');
   const lateOrder = row.flags.includes('order_after_sign');

@@ -43,7 +43,14 @@ const KINDS: readonly Kind[] = [
     modalities: CT,
     fits: /abdom|pelvi|renal|liver/i,
     technique: 'CT of the abdomen and pelvis.',
-    findings: ['Liver and biliary: ', 'Pancreas and spleen: ', 'Kidneys: ', 'Bowel: ', 'Vessels and nodes: ', 'Bones: '],
+    findings: [
+      'Liver and biliary: ',
+      'Pancreas and spleen: ',
+      'Kidneys: ',
+      'Bowel: ',
+      'Vessels and nodes: ',
+      'Bones: ',
+    ],
   },
   {
     key: 'mr-brain',
@@ -95,6 +102,9 @@ function made(kind: Kind, row: Row): Template {
 export function templatesFor(row: Row): Template[] {
   const about = `${row.procedure} ${row.body_part}`;
   const same = KINDS.filter((kind) => kind.modalities.includes(row.modality));
-  const [fitting, others] = [same.filter((kind) => kind.fits.test(about)), same.filter((kind) => !kind.fits.test(about))];
+  const [fitting, others] = [
+    same.filter((kind) => kind.fits.test(about)),
+    same.filter((kind) => !kind.fits.test(about)),
+  ];
   return [...fitting, ...others, PLAIN].map((kind) => made(kind, row));
 }

@@ -52,12 +52,20 @@ export interface Step {
 }
 
 async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
-  const headers = { Accept: 'application/json', ...(init.body ? { 'Content-Type': 'application/json' } : {}), ...init.headers };
+  const headers = {
+    Accept: 'application/json',
+    ...(init.body ? { 'Content-Type': 'application/json' } : {}),
+    ...init.headers,
+  };
   const response = await fetch(path, { credentials: 'same-origin', ...init, headers });
   if (response.ok) return (await response.json()) as T;
   const problem = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; title?: string };
   if (response.status === 401) toLogin();
-  throw new Refusal(problem.code ?? 'retry', problem.detail ?? problem.title ?? 'The server did not answer.', response.status);
+  throw new Refusal(
+    problem.code ?? 'retry',
+    problem.detail ?? problem.title ?? 'The server did not answer.',
+    response.status,
+  );
 }
 
 const of = (studyUid: string): string => encodeURIComponent(studyUid);
@@ -66,7 +74,8 @@ const of = (studyUid: string): string => encodeURIComponent(studyUid);
 export const getStudy = (studyUid: string): Promise<Row> => ask(`/api/studies/${of(studyUid)}`);
 
 /** Why the last decision about the study was made; its form is the assigner's. */
-export const getExplanation = (studyUid: string): Promise<Record<string, unknown>> => ask(`/api/studies/${of(studyUid)}/explanation`);
+export const getExplanation = (studyUid: string): Promise<Record<string, unknown>> =>
+  ask(`/api/studies/${of(studyUid)}/explanation`);
 
 /** The study's journal. */
 export const getHistory = async (studyUid: string): Promise<Step[]> =>
@@ -82,7 +91,11 @@ export const getOfferTimes = async (): Promise<Record<string, number>> =>
 
 /** A command over the second path; the same key as on the socket, so that it takes effect once. */
 export const postCommand = (studyUid: string, act: string, idem: string, body: object): Promise<{ version: number }> =>
-  ask(`/api/studies/${of(studyUid)}/${act}`, { method: 'POST', headers: { 'Idempotency-Key': idem }, body: JSON.stringify(body) });
+  ask(`/api/studies/${of(studyUid)}/${act}`, {
+    method: 'POST',
+    headers: { 'Idempotency-Key': idem },
+    body: JSON.stringify(body),
+  });
 
 /** End this log-in with all its sockets. */
 export const logout = (): Promise<unknown> => ask('/api/auth/logout', { method: 'POST' });

@@ -48,7 +48,9 @@ const AT_MOST_MS = 900;
 export const EMPTY: Sections = { technique: '', comparison: '', findings: '', impression: '' };
 
 const whole = (sections: Partial<Sections> | Record<string, unknown> | undefined): Sections =>
-  Object.fromEntries(PARTS.map((part) => [part, String((sections as Partial<Sections>)?.[part] ?? '')])) as unknown as Sections;
+  Object.fromEntries(
+    PARTS.map((part) => [part, String((sections as Partial<Sections>)?.[part] ?? '')]),
+  ) as unknown as Sections;
 
 const same = (a: Sections, b: Sections): boolean => PARTS.every((part) => a[part] === b[part]);
 
@@ -179,7 +181,8 @@ export class Draft {
 
   /** Sign what is saved. The caller asks about missing images and signs again with `confirm`. */
   async sign(kind: Exclude<SignKind, 'addendum'>, confirm = false): Promise<Signed> {
-    if (!(await this.flush())) return { ok: false, message: this.refused || 'The text is not saved yet. Sign when it is.' };
+    if (!(await this.flush()))
+      return { ok: false, message: this.refused || 'The text is not saved yet. Sign when it is.' };
     return this.#signed({ kind, ...(confirm ? { confirm } : {}) });
   }
 
@@ -189,7 +192,12 @@ export class Draft {
   }
 
   async #signed(fields: { kind: SignKind; confirm?: boolean; text?: string }): Promise<Signed> {
-    const all = { study_uid: this.studyUid, version: this.#ports.step(), report_version: this.reportVersion, ...fields };
+    const all = {
+      study_uid: this.studyUid,
+      version: this.#ports.step(),
+      report_version: this.reportVersion,
+      ...fields,
+    };
     const answer = await this.#ports.call('sign', all as never);
     if (isDone(answer)) {
       await this.load();
@@ -326,7 +334,12 @@ export class Draft {
 }
 
 /** The ports of the page. */
-export function pagePorts(live: LiveClient, userId: string, step: () => number, report: () => Promise<Report | null>): DraftPorts {
+export function pagePorts(
+  live: LiveClient,
+  userId: string,
+  step: () => number,
+  report: () => Promise<Report | null>,
+): DraftPorts {
   return {
     call: (command, fields, options) => live.call(command, fields, options),
     report,

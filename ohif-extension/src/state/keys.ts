@@ -37,7 +37,10 @@ function worksInText(name: string): boolean {
 function belongsToControl(event: KeyboardEvent): boolean {
   if (event.key !== 'Enter' && event.key !== ' ') return false;
   const target = event.composedPath()[0];
-  return target instanceof HTMLElement && target.closest('button, a[href], summary, [role="menuitem"], [role="option"]') !== null;
+  return (
+    target instanceof HTMLElement &&
+    target.closest('button, a[href], summary, [role="menuitem"], [role="option"]') !== null
+  );
 }
 
 function pressed(event: KeyboardEvent): void {

@@ -68,7 +68,11 @@ export class OfferDesk {
     ports.live.on('assignment_revoked', (event) => {
       const { offer_id, reason } = event.data;
       if (reason === 'declined' || this.#cards.get(offer_id)?.phase === 'sending') return;
-      this.#end(offer_id, reason === 'expired' ? 'expired' : 'withdrawn', this.#afterwards(event.data.row ?? null, reason));
+      this.#end(
+        offer_id,
+        reason === 'expired' ? 'expired' : 'withdrawn',
+        this.#afterwards(event.data.row ?? null, reason),
+      );
     });
     this.#look();
   }
@@ -99,7 +103,10 @@ export class OfferDesk {
     const answer = await this.#send(study_uid, 'accept', { study_uid, offer_id: card.offerId });
     if (!isDone(answer)) {
       const phase = ENDS[answer.error] ?? (answer.error === 'retry' || answer.error === 'expired' ? 'open' : 'refused');
-      const says = answer.error === 'already_taken' ? `${this.#ports.readerName(answer.by)} has it now. Nothing to do.` : (answer.why ?? answer.message);
+      const says =
+        answer.error === 'already_taken'
+          ? `${this.#ports.readerName(answer.by)} has it now. Nothing to do.`
+          : (answer.why ?? answer.message);
       if (phase === 'open') this.#change(card.offerId, { phase, says });
       else this.#end(card.offerId, phase, says);
       return;
@@ -141,7 +148,8 @@ export class OfferDesk {
         try {
           answered({ ok: true, ...(await this.#ports.post(studyUid, act, idem, fields)) });
         } catch (error) {
-          if (error instanceof Refusal && error.code !== 'retry') answered({ error: error.code, message: error.message });
+          if (error instanceof Refusal && error.code !== 'retry')
+            answered({ error: error.code, message: error.message });
         }
       }, SECOND_PATH_MS);
     });
@@ -164,7 +172,8 @@ export class OfferDesk {
     const open = new Set<string>();
     for (const row of [...live.mine.values(), ...live.rows.values()]) {
       const { offer } = row;
-      if (!offer || offer.radiologist_id !== me || row.status !== 'offered' || this.#declined.has(offer.offer_id)) continue;
+      if (!offer || offer.radiologist_id !== me || row.status !== 'offered' || this.#declined.has(offer.offer_id))
+        continue;
       open.add(offer.offer_id);
       this.#seen(row, offer);
     }
@@ -172,7 +181,11 @@ export class OfferDesk {
       const gone = card.phase === 'open' && !open.has(card.offerId) && live.status === 'live';
       if (gone) {
         const row = this.#ports.row(card.row.study_uid) ?? null;
-        this.#end(card.offerId, live.serverNow() >= card.expiresAtMs ? 'expired' : 'withdrawn', this.#afterwards(row, ''));
+        this.#end(
+          card.offerId,
+          live.serverNow() >= card.expiresAtMs ? 'expired' : 'withdrawn',
+          this.#afterwards(row, ''),
+        );
       }
       if (card.endedAtMs && live.serverNow() - card.endedAtMs > KEPT_MS) this.#cards.delete(card.offerId);
     }
@@ -206,7 +219,9 @@ export class OfferDesk {
   #afterwards(row: Row | null, reason: string): string {
     const next = row?.offer?.radiologist_id ?? row?.assigned_to;
     if (next && next !== this.#ports.userId()) return `${this.#ports.readerName(next)} has it now.`;
-    return reason === 'cancelled' ? 'The order was cancelled. Nothing to do.' : 'It goes to the next reader. Nothing to do.';
+    return reason === 'cancelled'
+      ? 'The order was cancelled. Nothing to do.'
+      : 'It goes to the next reader. Nothing to do.';
   }
 
   #end(offerId: string, phase: OfferPhase, says: string): void {

@@ -7,9 +7,11 @@ export type Tab = 'offer' | 'report';
 interface PanelState {
   tab: Tab;
   declining: boolean;
+  /** Report width; changes only when the reader changes the tab, so that images never move by themselves. */
+  wide: boolean;
 }
 
-let state: PanelState = { tab: 'report', declining: false };
+let state: PanelState = { tab: 'report', declining: false, wide: true };
 const listeners = new Set<() => void>();
 
 /** Show something else. */

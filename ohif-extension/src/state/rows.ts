@@ -9,7 +9,18 @@ export type ViewName = 'mine' | 'all' | 'stat' | 'drafts';
 /** What rows are gathered by. */
 export type GroupBy = 'clock' | 'site' | 'none';
 /** A column that sorts. */
-export type SortKey = 'left' | 'priority' | 'acuity' | 'site' | 'patient' | 'age' | 'mrn' | 'study' | 'images' | 'priors' | 'reader';
+export type SortKey =
+  | 'left'
+  | 'priority'
+  | 'acuity'
+  | 'site'
+  | 'patient'
+  | 'age'
+  | 'mrn'
+  | 'study'
+  | 'images'
+  | 'priors'
+  | 'reader';
 
 /** What the reader asks to see. */
 export interface Query {
@@ -118,9 +129,7 @@ export function sorted(rows: Iterable<Row>, query: Query, nowMs: number, desk: D
     shown.push({ row, key: keyOf(row, query.sort, nowMs, desk), left: leftOf(row, nowMs) });
   }
   const way = query.descending ? -1 : 1;
-  shown.sort(
-    (a, b) => way * compare(a.key, b.key) || a.left - b.left || (a.row.study_uid < b.row.study_uid ? -1 : 1),
-  );
+  shown.sort((a, b) => way * compare(a.key, b.key) || a.left - b.left || (a.row.study_uid < b.row.study_uid ? -1 : 1));
   return shown.map(({ row }) => row);
 }
 

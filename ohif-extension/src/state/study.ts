@@ -26,14 +26,20 @@ export function useOffers(): OfferDesk {
 export function useStudy(studyUid: string | null): { row: Row | null; error: string } {
   const here = useLive();
   const found = studyUid ? rowOf(studyUid) : undefined;
-  const [fetched, setFetched] = useState<{ row: Row | null; error: string; uid: string | null }>({ row: null, error: '', uid: null });
+  const [fetched, setFetched] = useState<{ row: Row | null; error: string; uid: string | null }>({
+    row: null,
+    error: '',
+    uid: null,
+  });
   const missing = studyUid !== null && !found && here.status !== 'connecting';
   useEffect(() => {
     if (!studyUid || !missing) return;
     let gone = false;
     getStudy(studyUid).then(
       (row) => !gone && setFetched({ row, error: '', uid: studyUid }),
-      (error: Error) => !gone && setFetched((last) => ({ row: last.uid === studyUid ? last.row : null, error: error.message, uid: studyUid })),
+      (error: Error) =>
+        !gone &&
+        setFetched((last) => ({ row: last.uid === studyUid ? last.row : null, error: error.message, uid: studyUid })),
     );
     return () => {
       gone = true;
@@ -52,7 +58,15 @@ function draftOf(studyUid: string, userId: string): Draft {
   const key = `${userId} ${studyUid}`;
   let draft = drafts.get(key);
   if (!draft) {
-    draft = new Draft(studyUid, pagePorts(live(), userId, () => rowOf(studyUid)?.version ?? 0, () => getReport(studyUid)));
+    draft = new Draft(
+      studyUid,
+      pagePorts(
+        live(),
+        userId,
+        () => rowOf(studyUid)?.version ?? 0,
+        () => getReport(studyUid),
+      ),
+    );
     drafts.set(key, draft);
   }
   return draft;

@@ -15,7 +15,15 @@ interface ButtonProps {
 }
 
 /** A button, with the key that does the same. A blocked one says why. */
-export function Button({ children, onPress, keyName, look = '', tall = false, blocked, focus = false }: ButtonProps): ReactElement {
+export function Button({
+  children,
+  onPress,
+  keyName,
+  look = '',
+  tall = false,
+  blocked,
+  focus = false,
+}: ButtonProps): ReactElement {
   const id = useId();
   const ref = useRef<HTMLButtonElement>(null);
   useEffect(() => {
@@ -101,6 +109,7 @@ export function Menu(props: MenuProps): ReactElement {
     }
   };
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: it only watches where the focus goes
     <span className="menu-at" onBlur={leave}>
       <button
         ref={toggle}
@@ -156,7 +165,15 @@ interface DialogProps {
 }
 
 /** A dialog over its own panel: the panel is dimmed, focus stays inside, Escape goes back. */
-export function Dialog({ title, children, foot, onClose, keys = {}, beside, middle = false }: DialogProps): ReactElement {
+export function Dialog({
+  title,
+  children,
+  foot,
+  onClose,
+  keys = {},
+  beside,
+  middle = false,
+}: DialogProps): ReactElement {
   const id = useId();
   const sheet = useRef<HTMLDivElement>(null);
   useKeys({ escape: onClose, ...keys }, { modal: true });
@@ -166,12 +183,18 @@ export function Dialog({ title, children, foot, onClose, keys = {}, beside, midd
     if (!sheet.current?.contains(root?.activeElement ?? null)) sheet.current?.focus();
     return () => before?.focus?.();
   }, []);
-  const trap = (event: KeyboardEvent): void => {
+  const trap = (event: KeyboardEvent<HTMLDivElement>): void => {
     if (event.key !== 'Tab') return;
     const all = sheet.current?.querySelectorAll<HTMLElement>('button, input, textarea, select, a[href]');
     const ends = [all?.[0], all?.[(all?.length ?? 1) - 1]];
-    const at = (sheet.current?.getRootNode() as ShadowRoot).activeElement;
-    const next = event.shiftKey ? (at === ends[0] || at === sheet.current ? ends[1] : null) : at === ends[1] ? ends[0] : null;
+    const at = (event.currentTarget.getRootNode() as ShadowRoot).activeElement;
+    const next = event.shiftKey
+      ? at === ends[0] || at === sheet.current
+        ? ends[1]
+        : null
+      : at === ends[1]
+        ? ends[0]
+        : null;
     if (next) {
       event.preventDefault();
       next.focus();

@@ -23,7 +23,13 @@ function keepTyping(event: Event): void {
 }
 
 /** A component for the host that shows ours; `css` is what the screen adds to the shared styles. */
-export function island<P extends object>(View: FunctionComponent<P>, css: string, className = ''): new (props: P) => Component<P> {
+export function island<P extends object>(
+  View: FunctionComponent<P>,
+  css: string,
+  className = '',
+): new (
+  props: P,
+) => Component<P> {
   return class Island extends Component<P> {
     #root: Root | null = null;
     #place: HTMLElement | null = null;

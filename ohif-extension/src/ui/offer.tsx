@@ -56,7 +56,17 @@ const EFFECT: Partial<Record<DeclineReason, string>> = {
 };
 
 /** Decline an offer: nothing is chosen beforehand; the reason is one key. */
-export function DeclineDialog({ desk, card, onClose, middle = false }: { desk: OfferDesk; card: OfferCard; onClose: () => void; middle?: boolean }): ReactElement {
+export function DeclineDialog({
+  desk,
+  card,
+  onClose,
+  middle = false,
+}: {
+  desk: OfferDesk;
+  card: OfferCard;
+  onClose: () => void;
+  middle?: boolean;
+}): ReactElement {
   const now = useNow();
   const [reason, setReason] = useState<DeclineReason | null>(null);
   const [note, setNote] = useState('');
@@ -84,7 +94,12 @@ export function DeclineDialog({ desk, card, onClose, middle = false }: { desk: O
           <Button onPress={onClose} keyName="Esc">
             Back
           </Button>
-          <Button onPress={() => void send()} keyName="↵" look="go" blocked={reason ? undefined : 'Choose a reason first'}>
+          <Button
+            onPress={() => void send()}
+            keyName="↵"
+            look="go"
+            blocked={reason ? undefined : 'Choose a reason first'}
+          >
             Decline and pass on
           </Button>
         </>
@@ -107,7 +122,13 @@ export function DeclineDialog({ desk, card, onClose, middle = false }: { desk: O
       </fieldset>
       <label className="field note">
         <span className="label">Note for the next reader, optional</span>
-        <textarea className="input" rows={2} maxLength={500} value={note} onChange={(event) => setNote(event.target.value)} />
+        <textarea
+          className="input"
+          rows={2}
+          maxLength={500}
+          value={note}
+          onChange={(event) => setNote(event.target.value)}
+        />
       </label>
       {refused ? (
         <p className="refused" role="alert">

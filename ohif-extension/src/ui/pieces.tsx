@@ -1,12 +1,29 @@
 // The small pieces that every screen is made of: clock, ring, chips, badges, the identity block. State stands in data-*.
 import type { ReactElement, ReactNode } from 'react';
-import type { Acuity as AcuityWord, AiResult, Patient, Presence as PresenceWord, Priority, Readiness as Ready, Row, Site } from '../live/wire';
+import type {
+  Acuity as AcuityWord,
+  AiResult,
+  Patient,
+  Presence as PresenceWord,
+  Priority,
+  Readiness as Ready,
+  Row,
+  Site,
+} from '../live/wire';
 import { Icon, Shield } from './icons';
 import { shieldField, siteCode } from './site';
 import { type ClockFace, nameParts, sexAge, shownName } from './time';
 
 /** The SLA clock: shape, words and colour. `left` adds the word, `big` is the size one acts on. */
-export function ClockView({ face, left = false, big = false }: { face: ClockFace; left?: boolean; big?: boolean }): ReactElement {
+export function ClockView({
+  face,
+  left = false,
+  big = false,
+}: {
+  face: ClockFace;
+  left?: boolean;
+  big?: boolean;
+}): ReactElement {
   const says = face.look === 'breached' || face.look === 'paused' || !left ? face.words : `${face.words} left`;
   return (
     <span className={big ? 'clk clk-xl' : 'clk'} data-s={face.look}>
@@ -19,11 +36,25 @@ export function ClockView({ face, left = false, big = false }: { face: ClockFace
 /** The thin line under a clock: the share of its time that is left. */
 export function Fuse({ face }: { face: ClockFace }): ReactElement | null {
   if (face.look === 'breached' || face.look === 'paused') return null;
-  return <i className="fuse" data-s={face.look} style={{ '--p': `${Math.round(face.share * 100)}%` } as React.CSSProperties} />;
+  return (
+    <i
+      className="fuse"
+      data-s={face.look}
+      style={{ '--p': `${Math.round(face.share * 100)}%` } as React.CSSProperties}
+    />
+  );
 }
 
 /** Time to answer an offer, never the SLA; one step a second. */
-export function AnswerRing({ leftS, wholeS, small = false }: { leftS: number; wholeS: number; small?: boolean }): ReactElement {
+export function AnswerRing({
+  leftS,
+  wholeS,
+  small = false,
+}: {
+  leftS: number;
+  wholeS: number;
+  small?: boolean;
+}): ReactElement {
   const last = leftS <= 15;
   const color = last ? 'var(--rr-urgent)' : 'var(--rr-accent)';
   const share = wholeS > 0 ? Math.min(100, Math.max(0, Math.round((leftS / wholeS) * 100))) : 0;
@@ -31,7 +62,16 @@ export function AnswerRing({ leftS, wholeS, small = false }: { leftS: number; wh
     <div className={small ? 'ring s' : 'ring'} role="timer" aria-label={`${leftS} seconds to answer`} data-last={last}>
       <svg viewBox="0 0 36 36" aria-hidden="true">
         <circle cx="18" cy="18" r="16" fill="none" stroke="var(--rr-line)" strokeWidth="2.5" />
-        <circle cx="18" cy="18" r="16" fill="none" stroke={color} strokeWidth="2.5" pathLength={100} strokeDasharray={`${share} 100`} />
+        <circle
+          cx="18"
+          cy="18"
+          r="16"
+          fill="none"
+          stroke={color}
+          strokeWidth="2.5"
+          pathLength={100}
+          strokeDasharray={`${share} 100`}
+        />
       </svg>
       <b style={last ? { color } : undefined}>
         {leftS}
@@ -55,7 +95,7 @@ const ACUITY: Record<AcuityWord, readonly [level: number, words: string]> = {
   suspected_urgent: [2, 'Urgent?'],
   nothing_flagged: [1, 'No flag'],
   not_assessed: [0, 'Not assessed'],
-  pending: [0, 'Not assessed yet'],
+  pending: [0, 'Not assessed'],
 };
 
 /** How acuities sort: what is not flagged is level with what was not assessed. */
@@ -64,7 +104,13 @@ export function acuityLevel(acuity: AcuityWord | undefined): number {
 }
 
 /** What triage suspects: three bars and a word; `quiet` keeps the word for screen readers only. */
-export function Acuity({ acuity, quiet = false }: { acuity: AcuityWord | undefined; quiet?: boolean }): ReactElement | null {
+export function Acuity({
+  acuity,
+  quiet = false,
+}: {
+  acuity: AcuityWord | undefined;
+  quiet?: boolean;
+}): ReactElement | null {
   if (!acuity) return null;
   const [level, words] = ACUITY[acuity];
   return (
@@ -77,11 +123,31 @@ export function Acuity({ acuity, quiet = false }: { acuity: AcuityWord | undefin
   );
 }
 
-/** The number a model's result is about, as it is shown: "0.91". */
+/** How sure the model is, as it is shown: "0.91"; empty when it does not say. */
 export function aiNumber(result: AiResult): string {
-  const value = result.measures['probability'] ?? result.measures['score'] ?? Object.values(result.measures)[0];
-  if (value === undefined) return '';
-  return Math.abs(value) <= 1 ? value.toFixed(2) : value.toFixed(value < 10 ? 1 : 0);
+  const value = result.measures.probability ?? result.measures.score;
+  return value === undefined ? '' : value.toFixed(2);
+}
+
+/** The headline without what the card says anyway. */
+export function aiHeadline(result: AiResult): string {
+  return result.headline.replace(/\s*\((reference model|not clinically)[^)]*\)/i, '').trim();
+}
+
+const SHORT: readonly [RegExp, string][] = [
+  [/^possible |^suspected /i, ''],
+  [/(acute )?intracranial h(a)?emorrhage/i, 'ICH'],
+  [/pulmonary embolism/i, 'PE'],
+  [/large[- ]vessel occlusion/i, 'LVO'],
+  [/pneumothorax/i, 'PTX'],
+  [/fracture/i, 'Fx'],
+  [/nodule/i, 'Nod'],
+];
+
+/** What fits in a row: "ICH, 12 mL", "PE 0.88". */
+export function aiShort(result: AiResult): string {
+  const words = SHORT.reduce((text, [pattern, code]) => text.replace(pattern, code), aiHeadline(result));
+  return [words, aiNumber(result)].filter(Boolean).join(' ');
 }
 
 /** The result that a row shows: the first that flags something. */
@@ -93,8 +159,8 @@ export function aiFlag(row: Pick<Row, 'ai' | 'acuity'>): AiResult | null {
 /** A machine's word in a row, dashed because nobody has confirmed it. */
 export function AiChip({ result }: { result: AiResult }): ReactElement {
   return (
-    <span className="ai" title={`${result.headline}. AI suggestion, not clinically validated`}>
-      <span className="cut">AI {result.headline}</span>
+    <span className="ai" title={`${aiHeadline(result)}. AI suggestion, not clinically validated`}>
+      <span className="cut">AI {aiShort(result)}</span>
     </span>
   );
 }
@@ -104,7 +170,7 @@ export function AiCard({ result }: { result: AiResult }): ReactElement {
   return (
     <div className="ai-card">
       <div className="rowx">
-        <span className="strong">{result.headline || 'No finding flagged'}</span>
+        <span className="strong">{aiHeadline(result) || 'Nothing flagged'}</span>
         <b className="strong">{aiNumber(result)}</b>
       </div>
       <p className="who">
@@ -195,7 +261,15 @@ interface Identified {
 }
 
 /** Whom this is about, wherever one acts: `two` columns on cards, one `line` above a report. */
-export function IdentityBlock({ row, nowMs, layout = 'two' }: { row: Identified; nowMs: number; layout?: 'two' | 'line' }): ReactElement {
+export function IdentityBlock({
+  row,
+  nowMs,
+  layout = 'two',
+}: {
+  row: Identified;
+  nowMs: number;
+  layout?: 'two' | 'line';
+}): ReactElement {
   const { patient } = row;
   const facts: [string, ReactNode][] = [
     ['MRN', <bdi key="mrn">{patient?.mrn ?? 'not known'}</bdi>],
@@ -229,9 +303,7 @@ export function IdentityBlock({ row, nowMs, layout = 'two' }: { row: Identified;
   return (
     <div className="who-is two">
       {name}
-      <dl>
-        {facts.map(([label, value]) => [<dt key={label}>{label}</dt>, <dd key={`${label}-is`}>{value}</dd>])}
-      </dl>
+      <dl>{facts.map(([label, value]) => [<dt key={label}>{label}</dt>, <dd key={`${label}-is`}>{value}</dd>])}</dl>
     </div>
   );
 }

@@ -3,7 +3,8 @@
 /** The code of a site: the initials of its name, or its first letters. */
 export function siteCode(name: string): string {
   const words = name.split(/[\s\-_/]+/).filter((word) => /[\p{L}\p{N}]/u.test(word));
-  const letters = words.length > 1 ? words.map((word) => [...word.replace(/^\W+/u, '')][0] ?? '').join('') : (words[0] ?? '');
+  const letters =
+    words.length > 1 ? words.map((word) => [...word.replace(/^\W+/u, '')][0] ?? '').join('') : (words[0] ?? '');
   return [...letters].slice(0, 3).join('').toLocaleUpperCase();
 }
 

@@ -10,7 +10,12 @@ import { Icon } from './icons';
 import { Presence } from './pieces';
 import { clockTime, zoneName } from './time';
 
-const LIVE: Record<LiveStatus, string> = { live: 'Live', connecting: 'Connecting', stale: 'Catching up', offline: 'Offline' };
+const LIVE: Record<LiveStatus, string> = {
+  live: 'Live',
+  connecting: 'Connecting',
+  stale: 'Catching up',
+  offline: 'Offline',
+};
 
 /** Whether what is shown is current. */
 export function LiveSign(): ReactElement {

@@ -51,12 +51,15 @@ export function OfferStrip({ desk, card, onDecline, onDetails }: StripProps): Re
         <span className="strong cut">
           <PriorityChip priority={card.row.priority} /> {card.row.procedure || card.row.modality}
         </span>
-        <span className="small cut">{live ? (face ? <ClockView face={face} left /> : null) : `${words}. ${card.says}`}</span>
+        <span className="small">{live ? face ? <ClockView face={face} left /> : null : `${words}. ${card.says}`}</span>
       </span>
       {live ? (
         <>
           {slow ? (
-            <Button onPress={() => undefined} blocked="The server has not answered yet. Retrying, you need not press again.">
+            <Button
+              onPress={() => undefined}
+              blocked="The server has not answered yet. Retrying, you need not press again."
+            >
               Accepting
             </Button>
           ) : (

@@ -57,7 +57,9 @@ const withSeconds = new Intl.DateTimeFormat(undefined, {
   second: '2-digit',
   hourCycle: 'h23',
 });
-const zone = new Intl.DateTimeFormat(undefined, { hour: '2-digit', timeZoneName: 'short' });
+const ZONES = [undefined, 'en-GB', 'en-US', 'en-AU', 'en-IN', 'en-ZA', 'en-CA'].map(
+  (locale) => new Intl.DateTimeFormat(locale, { hour: '2-digit', timeZoneName: 'short' }),
+);
 
 /** "03:14" in the reader's own zone. */
 export function clockTime(at: number | string): string {
@@ -69,9 +71,12 @@ export function preciseTime(at: number | string): string {
   return withSeconds.format(new Date(at));
 }
 
-/** The short name of the reader's own zone, "CET". */
+/** The short name of the reader's own zone, "CET"; not every locale knows every name. */
 export function zoneName(at: number = Date.now()): string {
-  return zone.formatToParts(new Date(at)).find((part) => part.type === 'timeZoneName')?.value ?? '';
+  const names = ZONES.map(
+    (zone) => zone.formatToParts(new Date(at)).find((part) => part.type === 'timeZoneName')?.value ?? '',
+  );
+  return names.find((name) => !/^(GMT|UTC)[+-]/.test(name)) ?? names[0] ?? '';
 }
 
 /** Whole years between a birth date and now; null when it is not known. */

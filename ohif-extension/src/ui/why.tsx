@@ -18,7 +18,18 @@ const LABELS: Record<string, string> = {
   excluded: 'Cannot take it',
 };
 
-const SILENT = new Set(['study_uid', 'offer_id', 'radiologist_id', 'at', 'version', 'why', 'decided_at', 'kind', 'rev', 'status']);
+const SILENT = new Set([
+  'study_uid',
+  'offer_id',
+  'radiologist_id',
+  'at',
+  'version',
+  'why',
+  'decided_at',
+  'kind',
+  'rev',
+  'status',
+]);
 
 function label(key: string): string {
   return LABELS[key] ?? `${key.charAt(0).toUpperCase()}${key.slice(1).replaceAll('_', ' ')}`;
@@ -35,8 +46,8 @@ export function words(value: unknown): string {
     return parts.join(parts.some((part) => /[.,]/.test(part)) ? ' ' : ', ');
   }
   const it = value as Record<string, unknown>;
-  const head = words(it['name'] ?? it['label'] ?? it['factor']);
-  const body = words(it['why'] ?? it['says'] ?? it['detail'] ?? it['value'] ?? it['reason'] ?? it['score']);
+  const head = words(it.name ?? it.label ?? it.factor);
+  const body = words(it.why_not ?? it.why ?? it.says ?? it.detail ?? it.value ?? it.reason ?? it.score);
   if (head || body) return [head, body].filter(Boolean).join(': ') + (head && body && !/[.]$/.test(body) ? '.' : '');
   return Object.entries(it)
     .filter(([key]) => !SILENT.has(key))
@@ -44,15 +55,40 @@ export function words(value: unknown): string {
     .join(', ');
 }
 
+/** What spoke for this reader, from the assigner's factors. */
+function factorWords(factors: unknown): string {
+  if (!Array.isArray(factors)) return words(factors);
+  const by = new Map(factors.map((one: Record<string, unknown>) => [String(one.name), one.value ?? one.why]));
+  const parts: string[] = [];
+  const specialty = by.get('specialty');
+  if (specialty !== undefined)
+    parts.push(specialty === 'any' ? 'any reader may have it' : `it asks for ${words(specialty)}`);
+  if (by.has('load')) parts.push(`you have ${words(by.get('load'))} of ${words(by.get('capacity'))} studies`);
+  for (const [name, value] of by) {
+    if (['specialty', 'load', 'capacity', 'priority', 'acuity'].includes(name)) continue;
+    parts.push(`${name.replaceAll('_', ' ')} ${words(value)}`);
+  }
+  const said = parts.join(', ');
+  return said && `${said.charAt(0).toUpperCase()}${said.slice(1)}.`;
+}
+
 function lines(account: Record<string, unknown>): Line[] {
   return Object.entries(account)
     .filter(([key]) => !SILENT.has(key))
-    .map(([key, value]): Line => [label(key), words(value)])
+    .map(([key, value]): Line => [label(key), key === 'factors' ? factorWords(value) : words(value)])
     .filter(([, said]) => said !== '');
 }
 
 /** The line, and what is behind it. */
-export function WhyYou({ studyUid, why, open = false }: { studyUid: string; why: string; open?: boolean }): ReactElement {
+export function WhyYou({
+  studyUid,
+  why,
+  open = false,
+}: {
+  studyUid: string;
+  why: string;
+  open?: boolean;
+}): ReactElement {
   const [account, setAccount] = useState<Line[] | null>(null);
   const [failed, setFailed] = useState('');
   const ask = (opened: boolean): void => {

@@ -40,10 +40,10 @@ function nameOf(userId: unknown): string {
 function soFar(step: Step): string {
   const words = SO_FAR[step.type] ?? '';
   if (['Offered', 'Assigned'].includes(step.type)) {
-    const to = nameOf(step.data['radiologist_id']);
+    const to = nameOf(step.data.radiologist_id);
     return to ? `${words} to ${to}` : words;
   }
-  const by = nameOf(step.by ?? step.data['radiologist_id']);
+  const by = nameOf(step.by);
   return by ? `${words} by ${by}` : words;
 }
 
@@ -67,10 +67,12 @@ function useHistory(studyUid: string, rev: number): Step[] {
 }
 
 function readerWords(row: Row, card: OfferCard | null, nowMs: number): string {
-  if (card && card.row.study_uid === row.study_uid && card.phase === 'open') return `Offered to you, ${secondsLeft(card, nowMs)} s to answer`;
+  if (card && card.row.study_uid === row.study_uid && card.phase === 'open')
+    return `Offered to you, ${secondsLeft(card, nowMs)} s to answer`;
   if (row.offer) return `Offered to ${nameOf(row.offer.radiologist_id) || 'another reader'}`;
   const who = nameOf(row.reading_by ?? row.assigned_to);
-  if (row.reading_by) return `${who || 'Another reader'} ${who === 'you' ? 'read it' : 'reads it'}`.replace(/^you/, 'You');
+  if (row.reading_by)
+    return `${who || 'Another reader'} ${who === 'you' ? 'read it' : 'reads it'}`.replace(/^you/, 'You');
   if (row.assigned_to) return `Assigned to ${who || 'another reader'}`;
   return row.status === 'ordered' ? 'Waiting for images' : 'Nobody yet';
 }
@@ -79,7 +81,9 @@ function dueWords(row: Row): string {
   const { sla } = row;
   if (!sla) return 'The clock starts with the first image.';
   if (sla.state === 'paused') return 'The clock is paused.';
-  return sla.due_at ? `Due ${clockTime(sla.due_at)} ${zoneName(Date.parse(sla.due_at))}. ${row.priority === 'ROUTINE' ? 'Routine' : row.priority}, from the first image.` : '';
+  return sla.due_at
+    ? `Due ${clockTime(sla.due_at)} ${zoneName(Date.parse(sla.due_at))}. ${row.priority === 'ROUTINE' ? 'Routine' : row.priority}, from the first image.`
+    : '';
 }
 
 interface DetailProps {
@@ -159,7 +163,13 @@ export function Detail({ row, desk, onOpen, onDecline }: DetailProps): ReactElem
       <div className="acts">
         {offered && card ? (
           <>
-            <Button look="go" tall keyName={slow ? undefined : 'A'} onPress={() => void desk.accept(card)} blocked={slow ? 'Accepting. You need not press again.' : undefined}>
+            <Button
+              look="go"
+              tall
+              keyName={slow ? undefined : 'A'}
+              onPress={() => void desk.accept(card)}
+              blocked={slow ? 'Accepting. You need not press again.' : undefined}
+            >
               {slow ? 'Accepting' : 'Accept and open'}
             </Button>
             <Button tall keyName="D" onPress={onDecline}>

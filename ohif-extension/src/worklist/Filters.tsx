@@ -26,7 +26,9 @@ const GROUP_WORDS: Record<GroupBy, string> = { clock: 'clock', site: 'site', non
 
 /** The bar above the rows. */
 export function Filters({ query, rows, searchRef, onChange, open, onOpen, onNext }: FiltersProps): ReactElement {
-  const sites = [...new Map(rows.map((row) => [row.site.id, row.site])).values()].sort((a, b) => a.name.localeCompare(b.name));
+  const sites = [...new Map(rows.map((row) => [row.site.id, row.site])).values()].sort((a, b) =>
+    a.name.localeCompare(b.name),
+  );
   const modalities = [...new Set(rows.map((row) => row.modality))].filter(Boolean).sort();
   const chosenSites = sites.filter((site) => query.sites.has(site.id)).map((site) => siteCode(site.name));
   return (
@@ -75,7 +77,8 @@ export function Filters({ query, rows, searchRef, onChange, open, onOpen, onNext
         onOpen={onOpen}
         button={
           <>
-            Modality <b>{query.modalities.size > 0 ? [...query.modalities].join(', ') : 'all'}</b> <kbd aria-hidden="true">F</kbd>
+            Modality <b>{query.modalities.size > 0 ? [...query.modalities].join(', ') : 'all'}</b>{' '}
+            <kbd aria-hidden="true">F</kbd>
           </>
         }
         choices={modalities.map((word) => ({

@@ -46,8 +46,9 @@ function ReaderCell({ row, userId, nowMs }: { row: Row; userId: string; nowMs: n
   }
   const who = row.reading_by ?? row.assigned_to;
   if (who) {
-    const name = who === userId ? 'You' : shortName(readerOf(who)?.name ?? 'Another reader');
-    const does = row.report?.status === 'prelim' ? 'prelim' : row.reading_by ? 'reading' : 'assigned';
+    const you = who === userId;
+    const name = you ? 'You' : shortName(readerOf(who)?.name ?? 'Another reader');
+    const does = row.report?.status === 'prelim' ? 'prelim' : row.reading_by ? (you ? 'read' : 'reads') : you ? 'have it' : 'has it';
     return (
       <span className="lock">
         <Icon name="lock" />
@@ -187,11 +188,26 @@ export function Grid(props: GridProps): ReactElement {
       element.scrollTop = from + rowPx + headPx - element.clientHeight;
     }
   }, [selected, items, rowPx]);
+  const inWindow = items.slice(first, last).some((item) => 'row' in item && item.row.study_uid === selected);
   const count = items.filter((item) => 'row' in item).length;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-    <section ref={box} className="scroll" tabIndex={0} aria-label="Open studies" onScroll={() => setTop(box.current?.scrollTop ?? 0)} onPointerMove={onTouch} onWheel={onTouch}>
-      <table className="grid" role="grid" aria-rowcount={count + 1} aria-activedescendant={selected ? `row-${selected}` : undefined}>
+    <section
+      ref={box}
+      className="scroll"
+      aria-label="Open studies"
+      onScroll={() => setTop(box.current?.scrollTop ?? 0)}
+      onPointerMove={onTouch}
+      onWheel={onTouch}
+    >
+      {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: rows are chosen with keys, so it is a grid */}
+      <table
+        className="grid"
+        role="grid"
+        tabIndex={0}
+        aria-label="Open studies"
+        aria-rowcount={count + 1}
+        aria-activedescendant={inWindow ? `row-${selected}` : undefined}
+      >
         <colgroup>
           {COLUMNS.map(([key, , width]) => (
             <col key={key} style={width ? { width } : undefined} />

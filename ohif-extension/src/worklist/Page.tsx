@@ -1,5 +1,5 @@
 // The worklist: home. Live rows, the offer above them, the selected study beside them, all of it by keyboard.
-import { type ReactElement, useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { type ReactElement, useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { useKeys } from '../state/keys';
 import { openStudy } from '../state/navigate';
 import { pref, setPref } from '../state/prefs';
@@ -25,6 +25,8 @@ const VIEWS: readonly [ViewName, string][] = [
 ];
 const GROUPS: readonly GroupBy[] = ['clock', 'site', 'none'];
 const REST_MS = 400;
+/** An offer takes the selection only from hands that rest. */
+const BUSY_MS = 3000;
 
 const start = (): Query => ({
   view: pref<ViewName>('view', 'all'),
@@ -54,6 +56,18 @@ function useRested<T>(value: T, touchedAt: React.MutableRefObject<number>, force
   return shown;
 }
 
+/** Whether there is no room for the selected study beside the list. */
+function useNarrow(): boolean {
+  const query = useMemo(() => window.matchMedia('(max-width: 70rem)'), []);
+  return useSyncExternalStore(
+    (changed) => {
+      query.addEventListener('change', changed);
+      return () => query.removeEventListener('change', changed);
+    },
+    () => query.matches,
+  );
+}
+
 /** The page. */
 export function WorklistPage(): ReactElement {
   const live = useLive();
@@ -68,6 +82,7 @@ export function WorklistPage(): ReactElement {
   const [firstShown, setFirstShown] = useState(0);
   const touchedAt = useRef(0);
   const search = useRef<HTMLInputElement>(null);
+  const narrow = useNarrow();
   const userId = me()?.id ?? '';
   const reads = ['radiologist', 'resident'].includes(me()?.role ?? '');
   const minute = Math.floor(now / 10_000);
@@ -85,12 +100,13 @@ export function WorklistPage(): ReactElement {
   }, [live, live.version, order, query.group, minute]);
   const flat = useMemo(() => groups.flatMap((group) => group.rows), [groups]);
 
+  const offered = desk.card?.phase === 'open' ? desk.card.row.study_uid : null;
   const at = flat.findIndex((row) => row.study_uid === selected);
   const row = flat[at] ?? null;
   useEffect(() => {
-    const offered = desk.card?.phase === 'open' ? desk.card.row.study_uid : null;
-    if (offered) setSelected(offered);
-  }, [desk.card]);
+    const resting = performance.now() - touchedAt.current > BUSY_MS;
+    if (offered && resting) setSelected(offered);
+  }, [offered]);
   useEffect(() => {
     if (at < 0 && flat[0]) setSelected(flat[0].study_uid);
   }, [at, flat]);
@@ -156,7 +172,12 @@ export function WorklistPage(): ReactElement {
         </a>
         <nav className="tabs" aria-label="Saved views">
           {VIEWS.filter(([view]) => reads || (view !== 'mine' && view !== 'drafts')).map(([view, words]) => (
-            <button key={view} type="button" aria-current={query.view === view ? 'page' : undefined} onClick={() => change({ view })}>
+            <button
+              key={view}
+              type="button"
+              aria-current={query.view === view ? 'page' : undefined}
+              onClick={() => change({ view })}
+            >
               {words} <span>{counts.get(view)}</span>
             </button>
           ))}
@@ -173,9 +194,19 @@ export function WorklistPage(): ReactElement {
       </header>
       <main className={`main ${live.status === 'stale' ? 'stale' : ''}`}>
         <div className="left">
-          <Filters query={query} rows={all} searchRef={search} onChange={change} open={filtering} onOpen={setFiltering} onNext={reads ? () => void next() : null} />
+          <Filters
+            query={query}
+            rows={all}
+            searchRef={search}
+            onChange={change}
+            open={filtering}
+            onOpen={setFiltering}
+            onNext={reads ? () => void next() : null}
+          />
           <ConnectionBanner status={live.status} nowMs={now} />
-          {desk.card ? <OfferStrip desk={desk} card={desk.card} onDecline={() => setDeclining(true)} /> : null}
+          {desk.card && (selected !== desk.card.row.study_uid || !offered || narrow) ? (
+            <OfferStrip desk={desk} card={desk.card} onDecline={() => setDeclining(true)} />
+          ) : null}
           {!known && live.status === 'offline' ? (
             <Failed words="The server did not answer." onAgain={() => window.location.reload()} />
           ) : !known ? (
@@ -204,13 +235,25 @@ export function WorklistPage(): ReactElement {
             />
           )}
         </div>
-        {row ? <Detail row={row} desk={desk} onOpen={() => open(row.study_uid)} onDecline={() => setDeclining(true)} /> : <aside className="panel detail" aria-label="Selected study" />}
-        {declining && desk.card ? <DeclineDialog desk={desk} card={desk.card} middle onClose={() => setDeclining(false)} /> : null}
+        {row ? (
+          <Detail row={row} desk={desk} onOpen={() => open(row.study_uid)} onDecline={() => setDeclining(true)} />
+        ) : (
+          <aside className="panel detail" aria-label="Selected study" />
+        )}
+        {declining && desk.card ? (
+          <DeclineDialog desk={desk} card={desk.card} middle onClose={() => setDeclining(false)} />
+        ) : null}
         {asking ? <KeysDialog onClose={() => setAsking(false)} reads={reads} /> : null}
       </main>
       <footer className="foot">
-        <span>{flat.length > 200 ? `${firstShown.toLocaleString()} of ${flat.length.toLocaleString()}` : `${all.length} open ${all.length === 1 ? 'study' : 'studies'}`}</span>
-        {flat.length > 200 && face?.sla?.due_at ? <span>{minutes(Math.max(0, Date.parse(face.sla.due_at) - now))} left here</span> : null}
+        <span>
+          {flat.length > 200
+            ? `${firstShown.toLocaleString()} of ${flat.length.toLocaleString()}`
+            : `${all.length} open ${all.length === 1 ? 'study' : 'studies'}`}
+        </span>
+        {flat.length > 200 && face?.sla?.due_at ? (
+          <span>{minutes(Math.max(0, Date.parse(face.sla.due_at) - now))} left here</span>
+        ) : null}
         <span role="status">{said || (reads ? `${all.filter((one) => isMine(one, userId)).length} yours` : '')}</span>
         <span className="grow" />
         <span>

@@ -36,7 +36,21 @@ export function Loading(): ReactElement {
 }
 
 /** Nothing in this view: says what comes next. */
-export function Empty({ view, open, filtered, onAll, onClear, onBreak }: { view: string; open: number; filtered: boolean; onAll: () => void; onClear: () => void; onBreak: (() => void) | null }): ReactElement {
+export function Empty({
+  view,
+  open,
+  filtered,
+  onAll,
+  onClear,
+  onBreak,
+}: {
+  view: string;
+  open: number;
+  filtered: boolean;
+  onAll: () => void;
+  onClear: () => void;
+  onBreak: (() => void) | null;
+}): ReactElement {
   if (filtered) {
     return (
       <div className="mid">
@@ -53,7 +67,11 @@ export function Empty({ view, open, filtered, onAll, onClear, onBreak }: { view:
     <div className="mid">
       <Icon name="check" />
       <h2>{view === 'mine' ? 'Nothing is waiting for you' : 'Nothing is open'}</h2>
-      <p>{onBreak ? 'The next offer appears here and in the viewer.' : 'A study appears here with its order or its first image.'}</p>
+      <p>
+        {onBreak
+          ? 'The next offer appears here and in the viewer.'
+          : 'A study appears here with its order or its first image.'}
+      </p>
       <div className="bs">
         {view !== 'all' && open > 0 ? <Button onPress={onAll}>See all open, {open}</Button> : null}
         {onBreak ? (
@@ -104,7 +122,8 @@ export function ConnectionBanner({ status, nowMs }: { status: LiveStatus; nowMs:
     <div className="banner" data-s="stale" role="status">
       <Icon name="alert" />
       <p>
-        <b>List is {Math.round((nowMs - lost.current) / 1000)} s old.</b> Clocks still run. Accept works over a second path.
+        <b>List is {Math.round((nowMs - lost.current) / 1000)} s old.</b> Clocks still run. Accept works over a second
+        path.
       </p>
     </div>
   );

@@ -1,0 +1,103 @@
+"""``/api/openapi.json`` and ``/api/docs``: the calls, for machines and for people."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from gateway import openapi
+from gateway.api.route import Route, json
+
+if TYPE_CHECKING:
+    from gateway.api.route import Call
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_STYLE = """
+:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+h2{margin-top:2.5rem;text-transform:capitalize}details{border-bottom:1px solid #8884;padding:.45rem 0}
+summary{cursor:pointer}b{display:inline-block;width:4.2rem}code{font-size:.95em}pre{overflow:auto;background:#8881;
+padding:.6rem;border-radius:.3rem}small{opacity:.75}table{border-collapse:collapse}td{padding:.1rem .8rem .1rem 0}
+"""
+
+
+def _document() -> dict[str, Any]:
+    from gateway.api.table import ROUTES  # noqa: PLC0415 - the table holds these two routes too
+
+    return openapi.document(ROUTES)
+
+
+def _shape(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """Return a struct as lines of ``field: type``."""
+    found = schemas[schema["$ref"].rpartition("/")[2]]
+    required = set(found.get("required", ()))
+    lines = [f"{name}{'' if name in required else '?'}: {_kind(s)}" for name, s in found["properties"].items()]
+    return "\n".join(lines) or "(nothing)"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
+        return " | ".join(_kind(part) for part in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(str(word) for word in schema["enum"])
+    if schema.get("type") == "array":
+        return f"[{_kind(schema.get('items', {}))}]"
+    return str(schema.get("type", "any"))
+
+
+def _call(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(p['name'])}</code><td>{p['in']}<td>{escape(p.get('description', ''))}"
+        for p in operation["parameters"]
+    )
+    body = operation.get("requestBody")
+    asked = (
+        f"<p>Body<pre>{escape(_shape(body['content']['application/json']['schema'], schemas))}</pre>" if body else ""
+    )
+    status, good = next(iter(operation["responses"].items()))
+    content = good.get("content")
+    given = f"<pre>{escape(_shape(content['application/json']['schema'], schemas))}</pre>" if content else ""
+    may = escape(operation.get("x-permission", "public" if operation.get("security") == [] else "any session"))
+    return (
+        f"<details><summary><b>{method.upper()}</b><code>{escape(path)}</code> {escape(operation['summary'])}"
+        f"</summary><small>Permission: {may}</small><table>{rows}</table>{asked}<p>Answers {status}{given}</details>"
+    )
+
+
+def _page(document: dict[str, Any]) -> str:
+    schemas, parts, last = document["components"]["schemas"], [], ""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if operation["tags"][0] != last:
+                last = operation["tags"][0]
+                parts.append(f"<h2>{escape(last)}</h2>")
+            parts.append(_call(method, path, operation, schemas))
+    shapes = "".join(
+        f"<details><summary><code>{escape(name)}</code> {escape(s.get('description', ''))}</summary>"
+        f"<pre>{escape(_shape({'$ref': name}, schemas))}</pre></details>"
+        for name, s in sorted(schemas.items()) if "properties" in s
+    )  # fmt: skip
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>Reading room: REST</title><style>{_STYLE}</style>"
+        f"<h1>Reading room: REST</h1><p>{escape(document['info']['description'])} "
+        f"The same for machines: <a href=openapi.json>openapi.json</a>.{''.join(parts)}<h2>shapes</h2>{shapes}"
+    )
+
+
+async def machine(_: Call) -> web.Response:
+    """Give the OpenAPI document."""
+    return json(_document())
+
+
+async def people(_: Call) -> web.Response:
+    """Give this list of calls as a page."""
+    return web.Response(text=_page(_document()), content_type="text/html", headers={"Content-Security-Policy": POLICY})
+
+
+ROUTES = (
+    Route("GET", "/api/openapi.json", machine, None, public=True),
+    Route("GET", "/api/docs", people, None, public=True),
+)

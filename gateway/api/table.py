@@ -1,0 +1,10 @@
+"""Every REST call, in one table: the server, its OpenAPI document and the tests of permissions walk it."""
+
+from __future__ import annotations
+
+from gateway.api import auth, docs, health, orders, policy, reports, studies, worklist
+
+ROUTES = (
+    *auth.ROUTES, *orders.ROUTES, *studies.ROUTES, *worklist.ROUTES, *reports.ROUTES, *policy.ROUTES,
+    *health.ROUTES, *docs.ROUTES,
+)  # fmt: skip

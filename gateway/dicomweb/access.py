@@ -1,0 +1,106 @@
+"""Who may read images, and the record of who opened which study."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import structlog
+from actors.domain.errors import Forbidden, NotFound
+from actors.domain.permissions import check
+
+from gateway.auth import principal
+from storage import dicom
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
+
+    from actors.domain.identity import Principal
+    from gateway.deps import Deps
+    from storage.pool import Connection
+
+Handler: TypeAlias = "Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]"
+
+READ = "dicomweb_read"
+OPENING_S = 600
+_MOST = 50_000
+
+log = structlog.get_logger()
+
+
+def reading(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Return an aiohttp handler that admits those who may read images."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        who = await principal(request)
+        check(who, READ)
+        return await handler(request, who)
+
+    return handle
+
+
+class Openings:
+    """Remembers which studies were opened by whom, so that the database is asked once in ten minutes."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, str, str], float] = {}
+
+    async def note(self, conn: Connection, who: Principal, study_uid: str) -> None:
+        """Record an opening in the transaction that reads the study, before anything of it is sent."""
+        key, now = (who.tenant_id, who.user_id, study_uid), time.monotonic()
+        if self._until.get(key, 0.0) > now:
+            return
+        if await dicom.opened(conn, who, study_uid):
+            log.info("study_opened", tenant_id=who.tenant_id, user_id=who.user_id, study_uid=study_uid)
+        if len(self._until) >= _MOST:
+            self._until.clear()
+        self._until[key] = now + OPENING_S
+
+
+class Reader:
+    """What every handler does first: look in the session's view, and record that it was opened."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._db = deps.app_db
+        self._openings = Openings()
+
+    async def headers(self, who: Principal, *uids: str) -> list[str]:
+        """Return DICOM JSON texts of the instances below a study, series or instance.
+
+        Raises:
+            NotFound: none in view.
+        """
+        return (await self._look(dicom.headers, who, *uids))[0]
+
+    async def stored(self, who: Principal, *uids: str) -> list[dicom.Stored]:
+        """Return where the instances below a study, series or instance lie.
+
+        Raises:
+            NotFound: none in view.
+        """
+        return (await self._look(dicom.stored, who, *uids))[0]
+
+    async def instance(self, who: Principal, *uids: str) -> tuple[dicom.Stored, str]:
+        """Return where an instance lies, and its header.
+
+        Raises:
+            NotFound: not in view.
+        """
+        [place], [header] = await self._look(dicom.stored, who, *uids, also=dicom.headers)
+        return place, header
+
+    async def _look(self, find: Any, who: Principal, *uids: str, also: Any = None) -> list[Any]:
+        if not all(uid.isascii() and uid.isprintable() for uid in uids):
+            raise NotFound
+        if not who.user_id:
+            raise Forbidden
+        async with self._db.view(who) as conn:
+            found = [await find(conn, who, *uids)]
+            if not found[0]:
+                raise NotFound
+            if also is not None:
+                found.append(await also(conn, who, *uids))
+            await self._openings.note(conn, who, uids[0])
+        return found

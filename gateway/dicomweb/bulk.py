@@ -1,0 +1,49 @@
+"""What only a whole parse can do, by pydicom, in a thread: single values, and a study's other UID."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import pydicom
+
+from gateway.dicomweb.problem import NotAcceptable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+
+_slow = threading.Lock()  # pydicom warns through a filter that all threads share
+
+
+def value(path: Path, name: str) -> bytes | None:
+    """Return the bytes of an element, ``TAG`` or ``TAG/ITEM/TAG``, items from 0; None when there is none."""
+    with _slow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data: Dataset = pydicom.dcmread(path, force=True)
+        steps = name.split("/")
+        try:
+            for tag, item in zip(steps[:-1:2], steps[1::2], strict=True):
+                data = data[int(tag, 16)].value[int(item)]
+            found = data[int(steps[-1], 16)].value
+        except (KeyError, IndexError, TypeError):
+            return None
+        if found is None:
+            return b""
+        if not isinstance(found, bytes):
+            raise NotAcceptable("This value is in the metadata.")
+        return found
+
+
+def renamed(path: Path, study_uid: str) -> bytes:
+    """Return a file under another Study Instance UID; nothing else in it changes."""
+    with _slow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = pydicom.dcmread(path, force=True)
+        data.StudyInstanceUID = study_uid
+        out = io.BytesIO()
+        data.save_as(out, enforce_file_format=False)
+        return out.getvalue()

@@ -1,0 +1,144 @@
+"""WADO-RS frames: the bytes of single frames, as stored or made native (PS3.18 10.4.1.1.2, 8.7.3)."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from actors.domain.errors import NotFound
+from gateway.dicomweb import pixeldata
+from gateway.dicomweb.answer import Multipart, cached, unchanged
+from gateway.dicomweb.decode import decode
+from gateway.dicomweb.negotiation import frames_form
+from gateway.dicomweb.problem import BadRequest, NotAcceptable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from actors.domain.identity import Principal
+    from gateway.dicomweb.access import Reader
+    from gateway.dicomweb.negotiation import Form
+    from gateway.dicomweb.pixeldata import Layout
+    from storage.dicom import Stored
+    from storage.objects import ObjectStore
+
+_BATCH = 16  # frames read at a time
+_MOST = 5000  # frames of one request
+
+
+def numbers(text: str) -> list[int]:
+    """Return a list of frame numbers, from 1.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    parts = text.split(",")
+    if len(parts) > _MOST or not all(p.isascii() and p.isdigit() and 0 < len(p) < 9 and int(p) for p in parts):  # noqa: PLR2004
+        raise BadRequest("Frames are numbers from 1, with commas between them.", "frames")
+    return [int(part) for part in parts]
+
+
+class Images:
+    """Frames of stored instances; where they lie in a file is remembered, as files never change."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._layout = lru_cache(maxsize=2048)(self._locate)
+
+    def path(self, place: Stored) -> Path:
+        """Return the file of an instance."""
+        return self._store.path(place.path)
+
+    def _locate(self, path: str, transfer_syntax: str) -> Layout:
+        with self._store.open(path) as file:
+            source, start = pixeldata.open_data(file, transfer_syntax)
+            return pixeldata.locate(source, start, transfer_syntax)
+
+    def layout(self, place: Stored) -> Layout:
+        """Return the layout of an instance (blocking).
+
+        Raises:
+            NotAcceptable: it is no image, or one that cannot be read.
+        """
+        try:
+            return self._layout(place.path, place.transfer_syntax)
+        except pixeldata.Unreadable as exc:
+            raise NotAcceptable(f"This instance has no frames that can be read: {exc}.") from exc
+
+    def frames(self, place: Stored, wanted: Sequence[int], *, stored: bool = True) -> list[bytes]:
+        """Return frames as stored, or made native and little endian (blocking).
+
+        Raises:
+            NotFound: there are fewer frames.
+            NotAcceptable: they cannot be read or decoded.
+        """
+        layout = self.layout(place)
+        with self._store.open(place.path) as file:
+            source, _ = pixeldata.open_data(file, place.transfer_syntax)
+            found = [pixeldata.frame(source, layout, number) for number in wanted]
+        if stored:
+            return found
+        try:
+            return [
+                decode(data, layout.shape, place.transfer_syntax, encapsulated=layout.encapsulated)
+                .astype(f"<{'i' if layout.shape.signed else 'u'}{max(layout.shape.allocated // 8, 1)}")
+                .tobytes()
+                for data in found
+            ]
+        except pixeldata.Unreadable as exc:
+            raise NotAcceptable(f"The frame cannot be made native: {exc}.") from exc
+
+
+class Frames:
+    """Handlers of ``/frames/{list}``."""
+
+    def __init__(self, reader: Reader, images: Images) -> None:
+        self._reader, self._images = reader, images
+        self._decoding = asyncio.Semaphore(2)
+
+    async def frames(self, request: web.Request, who: Principal) -> web.StreamResponse:
+        """``…/instances/{instance}/frames/{frames}``."""
+        [place] = await self._reader.stored(who, *(request.match_info[n] for n in ("study", "series", "instance")))
+        wanted = numbers(request.match_info["frames"])
+        form = frames_form(request, place.transfer_syntax, len(wanted))
+        kept = cached(place, "frames", request.match_info["frames"], str(form))
+        if (answer := unchanged(request, kept)) is not None:
+            return answer
+        count = (await asyncio.to_thread(self._images.layout, place)).count
+        if max(wanted) > count:
+            raise NotFound(f"There are {count} frames.")
+        if len(wanted) == 1:
+            [data] = await self._read(place, wanted, form)
+            if not form.multipart:
+                return web.Response(body=data, headers=kept | {"Content-Type": form.content_type})
+            many = Multipart(form.media)
+            body = many.part(form.content_type, data, str(request.rel_url)) + many.end
+            return web.Response(body=body, headers=kept | {"Content-Type": many.content_type})
+        return await self._stream(request, place, wanted, form, kept)
+
+    async def _read(self, place: Stored, wanted: Sequence[int], form: Form) -> list[bytes]:
+        if form.stored:
+            return await asyncio.to_thread(self._images.frames, place, wanted)
+        async with self._decoding:
+            return await asyncio.to_thread(self._images.frames, place, wanted, stored=False)
+
+    async def _stream(
+        self, request: web.Request, place: Stored, wanted: Sequence[int], form: Form, kept: dict[str, str]
+    ) -> web.StreamResponse:
+        many = Multipart(form.media)
+        first = await self._read(place, wanted[:_BATCH], form)  # what cannot be read is refused before the answer begins
+        answer = web.StreamResponse(headers=kept | {"Content-Type": many.content_type})
+        await answer.prepare(request)
+        base = request.path.rpartition("/")[0]
+        for at in range(0, len(wanted), _BATCH):
+            batch = wanted[at : at + _BATCH]
+            found = first if at == 0 else await self._read(place, batch, form)
+            for number, data in zip(batch, found, strict=True):
+                await answer.write(many.part(form.content_type, data, f"{base}/{number}"))
+        await answer.write(many.end)
+        await answer.write_eof()
+        return answer

@@ -1,0 +1,180 @@
+"""WADO-RS: whole instances, metadata, and what headers leave out (PS3.18 10.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from actors.domain.errors import NotFound
+from gateway.dicomweb import bulk
+from gateway.dicomweb.answer import Multipart, cached, tagged, unchanged
+from gateway.dicomweb.negotiation import DICOM, JSON, OCTETS, accepted, dicom_form, want_json
+from gateway.dicomweb.problem import BadRequest, NotAcceptable
+
+if TYPE_CHECKING:
+    from actors.domain.identity import Principal
+    from gateway.dicomweb.access import Reader
+    from storage.dicom import Stored
+    from storage.objects import ObjectStore
+
+_CHUNK = 1 << 18
+_COMPRESS = 1 << 14
+_LEFT_OUT = re.compile(r'\{"vr": "(?:O[BDFLVW]|UN)"\}')  # as PostgreSQL prints jsonb
+
+
+def _uids(request: web.Request) -> tuple[str, ...]:
+    given = request.match_info
+    return tuple(given[name] for name in ("study", "series", "instance") if name in given)
+
+
+class Wado:
+    """Handlers of retrieve."""
+
+    def __init__(self, reader: Reader, store: ObjectStore) -> None:
+        self._reader, self._store = reader, store
+
+    async def metadata(self, request: web.Request, who: Principal) -> web.StreamResponse:
+        """``…/metadata`` of a study, series or instance: every header, in order."""
+        headers = await self._reader.headers(who, *_uids(request))
+        want_json(request)
+        base = f"{request.scheme}://{request.host}/dicom-web/studies/"
+        body = ("[" + ",".join(_with_uris(text, base) for text in headers) + "]").encode()
+        kept = tagged(body)
+        if (answer := unchanged(request, kept)) is not None:
+            return answer
+        response = web.Response(body=body, content_type=JSON, headers=kept)
+        if len(body) > _COMPRESS and "gzip" in request.headers.get("Accept-Encoding", ""):
+            response.enable_compression(web.ContentCoding.gzip)
+        return response
+
+    async def instances(self, request: web.Request, who: Principal) -> web.StreamResponse:
+        """A study, series or instance: DICOM files, byte for byte as received."""
+        places = await self._reader.stored(who, *_uids(request))
+        form = dicom_form(request, len(places), {place.transfer_syntax for place in places})
+        if form.multipart:
+            return await self._parts(request, places)
+        return await self._alone(request, places[0])
+
+    async def _alone(self, request: web.Request, place: Stored) -> web.StreamResponse:
+        kept = cached(place, DICOM)
+        if (answer := unchanged(request, kept)) is not None:
+            return answer
+        headers = kept | {"Content-Type": f"{DICOM}; transfer-syntax={place.transfer_syntax}", "Accept-Ranges": "bytes"}
+        data = await self._rewritten(place)
+        size = place.size if data is None else len(data)
+        start, stop = _span(request, size)
+        status = 200
+        if (start, stop) != (0, size):
+            status, headers["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{size}"
+        answer = web.StreamResponse(status=status, headers=headers)
+        answer.content_length = stop - start
+        await answer.prepare(request)
+        if request.method != "HEAD":
+            await self._write(answer, place, data, start, stop)
+        await answer.write_eof()
+        return answer
+
+    async def _parts(self, request: web.Request, places: list[Stored]) -> web.StreamResponse:
+        many = Multipart(DICOM)
+        headers = {"Content-Type": many.content_type, "Cache-Control": "private, no-cache"}
+        answer = web.StreamResponse(headers=headers)
+        await answer.prepare(request)
+        for place in places:
+            data = await self._rewritten(place)
+            size = place.size if data is None else len(data)
+            location = f"/dicom-web/studies/{place.study_uid}/series/{place.series_uid}/instances/{place.sop_uid}"
+            await answer.write(many.head(f"{DICOM}; transfer-syntax={place.transfer_syntax}", size, location))
+            await self._write(answer, place, data, 0, size)
+            await answer.write(b"\r\n")
+        await answer.write(many.end)
+        await answer.write_eof()
+        return answer
+
+    async def _rewritten(self, place: Stored) -> bytes | None:
+        """Return the bytes of an instance of a study kept apart, under our UID; None for all others."""
+        if place.study_uid == place.header_study_uid:
+            return None
+        return await asyncio.to_thread(bulk.renamed, self._store.path(place.path), place.study_uid)
+
+    async def _write(
+        self, answer: web.StreamResponse, place: Stored, data: bytes | None, start: int, stop: int
+    ) -> None:
+        if data is not None:
+            await answer.write(data[start:stop])
+            return
+        file = await asyncio.to_thread(self._store.open, place.path)
+        try:
+            await asyncio.to_thread(file.seek, start)
+            while start < stop:
+                chunk = await asyncio.to_thread(file.read, min(_CHUNK, stop - start))
+                if not chunk:
+                    raise ConnectionResetError("a stored file is shorter than its row says")
+                await answer.write(chunk)
+                start += len(chunk)
+        finally:
+            file.close()
+
+    async def bulkdata(self, request: web.Request, who: Principal) -> web.StreamResponse:
+        """``…/bulkdata/{path}``: the value of one element, ``TAG`` or ``TAG/ITEM/TAG``."""
+        [place] = await self._reader.stored(who, *_uids(request))
+        path = request.match_info["path"].upper()
+        if not re.fullmatch(r"[0-9A-F]{8}(/\d{1,5}/[0-9A-F]{8}){0,8}", path):
+            raise BadRequest("Bulk data are named TAG or TAG/ITEM/TAG.", "path")
+        multipart = _octets(request)
+        kept = cached(place, "bulk", path, str(multipart))
+        if (answer := unchanged(request, kept)) is not None:
+            return answer
+        data = await asyncio.to_thread(bulk.value, self._store.path(place.path), path)
+        if data is None:
+            raise NotFound
+        if not multipart:
+            return web.Response(body=data, headers=kept | {"Content-Type": OCTETS})
+        many = Multipart(OCTETS)
+        body = many.part(OCTETS, data, request.path) + many.end
+        return web.Response(body=body, headers=kept | {"Content-Type": many.content_type})
+
+
+def _octets(request: web.Request) -> bool:
+    """Whether bulk data are sent as a part; else alone.
+
+    Raises:
+        NotAcceptable: no form of octets is accepted.
+    """
+    for range_ in accepted(request):
+        if range_.media == "multipart/related" and (range_.param("type") or OCTETS).lower() in (OCTETS, "*/*"):
+            return True
+        if range_.media in (OCTETS, "application/*", "*/*"):
+            return False
+    raise NotAcceptable(f"Bulk data are available as {OCTETS}.")
+
+
+def _span(request: web.Request, size: int) -> tuple[int, int]:
+    """Return start and stop of the range asked for, the whole when none or not one of ours (RFC 9110 14.2)."""
+    try:
+        start, stop, _ = request.http_range.indices(size)
+    except ValueError:
+        return 0, size
+    return (start, stop) if start < stop else (0, size)
+
+
+def _with_uris(text: str, base: str) -> str:
+    """Return a header in which long values that were left out say where they are (PS3.18 F.2.6)."""
+    if not _LEFT_OUT.search(text):
+        return text
+    header: dict[str, Any] = msgspec.json.decode(text)
+    uids = [header.get(tag, {}).get("Value", [""])[0] for tag in ("0020000D", "0020000E", "00080018")]
+    _name_left_out(header, base + "{}/series/{}/instances/{}/bulkdata/".format(*uids))
+    return msgspec.json.encode(header).decode()
+
+
+def _name_left_out(data: dict[str, Any], base: str) -> None:
+    for tag, element in data.items():
+        if element.get("vr") == "SQ":
+            for i, item in enumerate(element.get("Value") or ()):
+                _name_left_out(item, f"{base}{tag}/{i}/")
+        elif len(element) == 1 and _LEFT_OUT.fullmatch(f'{{"vr": "{element["vr"]}"}}'):
+            element["BulkDataURI"] = base + tag

@@ -1,0 +1,273 @@
+"""STOW-RS: images and derived objects over HTTP (PS3.18 10.5), stored as C-STORE stores them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.helpers import parse_mimetype
+
+from actors.domain.errors import BadPayload, Forbidden, NotFound
+from actors.domain.permissions import check, may
+from gateway.auth import principal
+from gateway.ingest import part10
+from gateway.ingest.announce import Announcer
+from gateway.ingest.committer import Committer
+from gateway.ingest.negotiation import stores, understands
+from gateway.ingest.receiving import Announced, Receiving, Sender
+from gateway.ingest.refusal import Mismatch, NoSuchClass, NotADataSet, NotAuthorized, Refused, StorageAway
+from storage import ingest
+from storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from actors.domain.identity import Principal
+    from gateway.deps import Deps
+    from gateway.ingest.header import Header
+    from storage.ingest import Outcome
+
+MAX_REQUEST_BYTES = 4 << 30
+_CHUNK, _MAX_META = 1 << 18, 1 << 16
+_DERIVED = (  # SR and KO, SEG, PR: what reading makes of images
+    "1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.11.",
+)  # fmt: skip
+
+
+def derived(sop_class: str) -> bool:
+    """Whether the class is of objects that reading makes of images: SR, KO, SEG, PR."""
+    return sop_class.startswith(_DERIVED)
+
+
+class Stow:
+    """The store transaction.
+
+    Args:
+        deps: of the gateway's process.
+        limit: bytes that one request may hold.
+    """
+
+    def __init__(self, deps: Deps, limit: int = MAX_REQUEST_BYTES) -> None:
+        self._db, self._valkey, self._limit = deps.dbs["rr_ingest"], deps.valkey, limit
+        self._store = ObjectStore(deps.settings.objects)
+        self._made: Committer | None = None
+
+    async def post(self, request: web.Request) -> web.Response:
+        """``POST /dicom-web/studies[/{study}][?site=]``."""
+        who = await principal(request)
+        check(who, "dicomweb_write_derived")
+        _acceptable(request, self._limit)
+        named = await self._site(who, request.query.get("site"))
+        transaction = _Transaction(self, who, named, request.match_info.get("study"))
+        seen = 0
+        parts = await request.multipart()
+        while (part := await _next(parts)) is not None:
+            seen += await transaction.take(part, self._limit - seen)
+        return transaction.answer(f"{request.url.origin()}/dicom-web/studies/")
+
+    async def _site(self, who: Principal, asked: str | None) -> tuple[str, str]:
+        """Return id and issuer of the site that the images are of.
+
+        Raises:
+            NotFound: it is not in the person's view.
+            BadPayload: she has several, and named none.
+        """
+        own = sorted(who.sites)
+        name = asked or (own[0] if not who.all_sites and len(own) == 1 else "main")
+        async with self._db.scope([who.tenant_id]) as conn:
+            site = await ingest.site(conn, who.tenant_id, name)
+        if site is None or not who.sees(site[0]):
+            if asked:
+                raise NotFound("There is no such site in your view.")
+            raise BadPayload("site: name the site that the images are of.", {"field": "site"})
+        return site
+
+    async def owner(self, who: Principal, found: Header) -> tuple[str, str] | None:
+        """Return the site whose study a derived object belongs to."""
+        async with self._db.scope([who.tenant_id]) as conn:
+            return await ingest.owner(conn, who.tenant_id, found.study_uid)
+
+    @property
+    def store(self) -> ObjectStore:
+        """The object store, its directories made."""
+        self._store.prepare()
+        return self._store
+
+    @property
+    def committer(self) -> Committer:
+        """This process's, made at first use, as it belongs to the loop."""
+        if self._made is None:
+            self._made = Committer(self._db, Announcer(self._valkey), keep=False)
+        return self._made
+
+
+class _Transaction:
+    """One request: each instance succeeds or fails by itself."""
+
+    def __init__(self, stow: Stow, who: Principal, site: tuple[str, str], study_uid: str | None) -> None:
+        self._stow, self._who, self._site, self._study_uid = stow, who, site, study_uid
+        self._receiving = Receiving(stow.store)
+        self._stored: list[tuple[Header, Outcome]] = []
+        self._failed: list[tuple[str, str, Refused]] = []
+        self._named = ("", "")  # class and instance of the part at hand, as far as known
+
+    async def take(self, part: BodyPartReader, room: int) -> int:
+        """Store one part and return its size; a refusal is remembered for the answer.
+
+        Raises:
+            HTTPRequestEntityTooLarge: the request has more than it may.
+        """
+        self._named = ("", "")
+        size, head, meta, refused = 0, b"", None, None
+        try:
+            while chunk := await _chunk(part):
+                size += len(chunk)
+                if size > room:
+                    raise web.HTTPRequestEntityTooLarge(max_size=room, actual_size=size)
+                if meta is not None:
+                    await asyncio.to_thread(self._receiving.feed, chunk)
+                elif refused is None:  # else the rest is read and thrown away
+                    head += chunk
+                    try:
+                        meta = self._begin(head)
+                    except Refused as exc:
+                        refused = exc
+            await self._keep(refused or (None if meta else NotADataSet("not a Part 10 file")))
+        except Refused as exc:
+            self._failed.append((*self._named, exc))
+        finally:
+            self._receiving.abandon()
+        return size
+
+    async def _keep(self, refused: Refused | None) -> None:
+        if refused is not None:
+            raise refused
+        found = await asyncio.to_thread(self._receiving.read)
+        self._named = (found.sop_class, found.sop_uid)
+        sender = await self._sender(found)
+        arrival = await asyncio.to_thread(self._receiving.settle, sender, found)
+        self._stored.append((found, await self._stow.committer.commit(arrival)))
+
+    def _begin(self, head: bytes) -> part10.Meta | None:
+        try:
+            meta = part10.meta(head)
+        except part10.Incomplete as exc:
+            if len(head) > _MAX_META:
+                raise NotADataSet("not a Part 10 file") from exc
+            return None
+        self._named = (meta.sop_class, meta.sop_uid)
+        if not understands(meta.transfer_syntax):
+            raise NotADataSet("no transfer syntax that is known here")
+        self._receiving.begin(Announced(meta.sop_class, meta.sop_uid, meta.transfer_syntax))
+        self._receiving.feed(memoryview(head)[meta.end :])
+        return meta
+
+    async def _sender(self, found: Header) -> Sender:
+        if not stores(found.sop_class):
+            raise NoSuchClass("no storage class")
+        of_reading = derived(found.sop_class)
+        if not may(self._who.role, "dicomweb_write") and not of_reading:
+            raise NotAuthorized("readers store what reading makes of images: SR, SEG, PR, KO")
+        if self._study_uid and found.study_uid != self._study_uid:
+            raise Mismatch("of another study than the request's")
+        site = self._site
+        if of_reading and self._who.all_sites:  # made of a study: it stands where that stands
+            site = await self._stow.owner(self._who, found) or site
+        return Sender(self._who.tenant_id, *site)
+
+    def answer(self, root: str) -> web.Response:
+        """Return the Store Instances Response (PS3.18 10.5.3, I.2).
+
+        Raises:
+            Forbidden: nothing of it may be stored by this role.
+            BadPayload: there was no part.
+        """
+        if not self._stored and not self._failed:
+            raise BadPayload("The body has no part.", {"field": ""})
+        if not self._stored and all(isinstance(why, NotAuthorized) for _, _, why in self._failed):
+            raise Forbidden(str(self._failed[0][2]))
+        body: dict[str, Any] = {}
+        if self._stored:
+            studies = {outcome.study_uid for _, outcome in self._stored}
+            if len(studies) == 1:
+                body["00081190"] = _url(root + studies.pop())
+            body["00081199"] = {"vr": "SQ", "Value": [self._reference(root, *stored) for stored in self._stored]}
+        if self._failed:
+            body["00081198"] = {"vr": "SQ", "Value": [_failure(*failed) for failed in self._failed]}
+        return web.Response(
+            status=self._status(), body=msgspec.json.encode(body), content_type="application/dicom+json"
+        )
+
+    def _status(self) -> int:
+        if not self._failed:
+            return 200
+        if self._stored:
+            return 202
+        away = [why for _, _, why in self._failed if isinstance(why, StorageAway)]
+        if len(away) < len(self._failed):
+            return 409
+        return 507 if any(isinstance(why.__cause__, OSError) for why in away) else 503
+
+    @staticmethod
+    def _reference(root: str, found: Header, outcome: Outcome) -> dict[str, Any]:
+        place = f"{outcome.study_uid}/series/{found.series_uid}/instances/{found.sop_uid}"
+        return _named(found.sop_class, found.sop_uid) | {"00081190": _url(root + place)}
+
+
+def _named(sop_class: str, sop_uid: str) -> dict[str, Any]:
+    named = {"00081150": sop_class, "00081155": sop_uid}
+    return {tag: {"vr": "UI", "Value": [uid]} if uid else {"vr": "UI"} for tag, uid in named.items()}
+
+
+def _url(url: str) -> dict[str, Any]:
+    return {"vr": "UR", "Value": [url]}
+
+
+def _failure(sop_class: str, sop_uid: str, why: Refused) -> dict[str, Any]:
+    return _named(sop_class, sop_uid) | {"00081197": {"vr": "US", "Value": [why.status]}}
+
+
+def _acceptable(request: web.Request, limit: int) -> None:
+    """Refuse what is no store request, before its body is read.
+
+    Raises:
+        HTTPUnsupportedMediaType, HTTPRequestEntityTooLarge: as they say.
+    """
+    of = parse_mimetype(request.headers.get("Content-Type", "")).parameters.get("type", "application/dicom")
+    if request.content_type != "multipart/related" or of != "application/dicom":
+        raise web.HTTPUnsupportedMediaType
+    if (request.content_length or 0) > limit:
+        raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length or 0)
+
+
+async def _next(parts: MultipartReader) -> BodyPartReader | None:
+    """Return the next part.
+
+    Raises:
+        HTTPBadRequest: the body is not the multipart that it says.
+    """
+    try:
+        part = await parts.next()
+    except ValueError as exc:
+        raise web.HTTPBadRequest from exc
+    if isinstance(part, MultipartReader):
+        raise web.HTTPBadRequest
+    return part
+
+
+async def _chunk(part: BodyPartReader) -> bytes:
+    """Return the next piece of a part, empty at its end.
+
+    Raises:
+        HTTPBadRequest: the body ends before the part does.
+    """
+    try:
+        return await part.read_chunk(_CHUNK)
+    except ValueError as exc:
+        raise web.HTTPBadRequest from exc
+
+
+def routes(deps: Deps) -> list[web.RouteDef]:
+    """Return the routes of the store transaction."""
+    stow = Stow(deps)
+    return [web.post("/dicom-web/studies", stow.post), web.post("/dicom-web/studies/{study}", stow.post)]

@@ -1,0 +1,172 @@
+"""The command line: ``readingroom up``, ``demo`` and ``admin``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from readingroom import __version__, logs
+from readingroom.settings import Settings
+
+if TYPE_CHECKING:
+    import click
+
+_IN_USE = 3
+
+
+class _Groups(TyperGroup):
+    """Loads ``admin`` and its libraries only when somebody asks for them: workers start faster without."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), "admin"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "admin":
+            return super().get_command(ctx, cmd_name)
+        from readingroom.cli import admin, status  # noqa: PLC0415 - see the class
+
+        if "status" not in {command.name for command in admin.app.registered_commands}:
+            admin.app.command("status")(status.status)
+        group = get_command(admin.app)
+        group.name = "admin"
+        return group
+
+
+app = typer.Typer(
+    cls=_Groups,
+    help="The reading-room server: studies in, the right radiologist at once, signed reports out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+worker = typer.Typer(help="Processes that `up` starts.")
+app.add_typer(worker, name="worker", hidden=True)
+
+Data = Annotated[Path | None, typer.Option(help="Directory of the instance.", show_default="READINGROOM_DATA")]
+
+
+def given(**flags: Any) -> Settings:
+    """Return the settings: what flags say, else READINGROOM_*, else the defaults."""
+    settings = Settings(**{name: value for name, value in flags.items() if value is not None})
+    settings.data = settings.data.expanduser().resolve()
+    return settings
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's call
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """The reading-room server: studies in, the right radiologist at once, signed reports out."""
+
+
+@app.command(epilog="Example: readingroom up --data /srv/reading-room --host 0.0.0.0 --gateways 2")
+def up(  # noqa: PLR0913 - one parameter a flag
+    *,
+    data: Data = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP; 0 takes a free one.", show_default="8080")] = None,
+    dicom_port: Annotated[int | None, typer.Option(help="DICOM; 0 takes a free one.", show_default="11112")] = None,
+    gateways: Annotated[int | None, typer.Option(min=1, help="How many share the port.", show_default="1")] = None,
+    shard_hosts: Annotated[int | None, typer.Option(min=1, help="About one a core.", show_default="1")] = None,
+    inference_workers: Annotated[int | None, typer.Option(min=1, show_default="1")] = None,
+    attached: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Start everything, print `ready http://HOST:PORT dicom HOST:PORT`, and run until Ctrl-C or SIGTERM.
+
+    Exit codes: 0 stopped, 1 cannot start, 3 the directory is in use.
+    """
+    from readingroom import supervisor  # noqa: PLC0415 - children need no supervisor
+    from readingroom.claim import InUse  # noqa: PLC0415
+    from readingroom.embedded import CannotStart  # noqa: PLC0415
+
+    settings = given(
+        data=data, host=host, port=port, dicom_port=dicom_port, gateways=gateways, shard_hosts=shard_hosts,
+        inference_workers=inference_workers,
+    )  # fmt: skip
+    logs.configure("supervisor", settings.log_level)
+    try:
+        supervisor.up(settings, attached=attached)
+    except InUse as exc:
+        typer.echo(str(exc), err=True)
+        raise typer.Exit(_IN_USE) from None
+    except (CannotStart, OSError) as exc:
+        typer.echo(str(exc), err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command(epilog="Example: readingroom demo, or headless: readingroom demo --once --json")
+def demo(
+    *,
+    once: Annotated[bool, typer.Option(help="Live the whole journey once, headless, and stop.")] = False,
+    json: Annotated[bool, typer.Option(help="Print the result as one JSON object in the last line.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Directory to use and keep; else a throw-away one.")] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP; 0 takes a free one.", show_default="8080")] = None,
+    dicom_port: Annotated[int | None, typer.Option(help="DICOM; 0 takes a free one.", show_default="11112")] = None,
+) -> None:
+    """Show a small believable world: two reading groups, their people, orders and a stream of real studies."""
+    if once:
+        from readingroom.demo import once as journey  # noqa: PLC0415
+
+        raise typer.Exit(journey.main(data=data, as_json=json))
+    from readingroom.demo import run  # noqa: PLC0415
+
+    raise typer.Exit(run.main(data=data, port=port, dicom_port=dicom_port, as_json=json))
+
+
+Index = Annotated[int, typer.Option()]
+
+
+@worker.command("gateway")
+def worker_gateway(index: Index = 0) -> None:
+    """Serve HTTP and sockets."""
+    from readingroom import compose  # noqa: PLC0415
+
+    compose.gateway(_child(f"gateway-{index}"), index)
+
+
+@worker.command("dicom")
+def worker_dicom(index: Index = 0) -> None:
+    """Receive DICOM."""
+    from readingroom import compose  # noqa: PLC0415
+
+    compose.dicom(_child(f"dicom-{index}"))
+
+
+@worker.command("actors")
+def worker_actors(index: Index = 0) -> None:
+    """Keep shard hosts and inference workers alive on Ray."""
+    from readingroom import keeper  # noqa: PLC0415
+
+    del index  # there is one
+    keeper.keep(_child("actors"))
+
+
+@worker.command("migrate")
+def worker_migrate() -> None:
+    """Bring the schema up to date."""
+    from readingroom.settings import ROLES  # noqa: PLC0415
+    from storage.migrate import migrate  # noqa: PLC0415
+
+    settings = _child("migrate")
+    migrate(settings.admin_dsn, ROLES, settings.secret("roles"))
+
+
+def _child(name: str) -> Settings:
+    settings = given()
+    logs.configure(name, settings.log_level)
+    return settings
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,71 @@
+"""Keeps the shard hosts and inference workers alive on Ray, and says each second how they are."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from actors.system import address, connect, ensure_hosts
+from inference.pool import begin_all, ensure_workers
+from readingroom.compose import say, schema, until_told
+
+if TYPE_CHECKING:
+    from readingroom.settings import Settings
+
+log = structlog.get_logger()
+
+_BEAT_S = 1.0
+
+
+class Keeper:
+    """One round looks after everything; a head that was replaced is attached to anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._attached = ""
+
+    async def round(self) -> bool:
+        """Make what is missing, ask everyone, and return whether all serve."""
+        where = await asyncio.to_thread(address, self._settings)
+        if where != self._attached:
+            await asyncio.to_thread(connect, self._settings)
+            self._attached = where
+            log.info("KeeperAttached")
+        hosts = asyncio.to_thread(ensure_hosts, self._settings, self._settings.shard_hosts)
+        serving, begun = await asyncio.gather(hosts, self._workers())
+        return all(state.get("started") for state in serving) and all(begun)
+
+    async def _workers(self) -> list[bool]:
+        workers: list[Any] = await asyncio.to_thread(ensure_workers, self._settings, self._settings.inference_workers)
+        return await begin_all(workers)
+
+    async def run(self) -> None:
+        """Keep, until cancelled."""
+        while True:
+            healthy = False
+            try:
+                async with asyncio.timeout(30):
+                    healthy = await self.round()
+            except Exception as exc:  # noqa: BLE001 - Ray's losses have many names; the next round begins anew
+                self._attached = ""
+                log.warning("round failed", cause=type(exc).__name__, detail=str(exc)[:200])
+            say(self._settings, "actors", healthy=healthy)
+            await asyncio.sleep(_BEAT_S if healthy else _BEAT_S / 4)
+
+
+async def _keep(settings: Settings) -> None:
+    stop = until_told()
+    await schema(settings)
+    keeping = asyncio.create_task(Keeper(settings).run())
+    await stop.wait()
+    keeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await keeping
+
+
+def keep(settings: Settings) -> None:
+    """Be the keeper's process."""
+    asyncio.run(_keep(settings))
