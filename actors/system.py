@@ -56,15 +56,6 @@ class Settings(Protocol):
     def dsn(self, role: str) -> str: ...
 
 
-def address(settings: Settings) -> str:
-    """Return where the head answers now.
-
-    Raises:
-        OSError: none was started yet.
-    """
-    return settings.ray
-
-
 def connect(settings: Settings) -> None:
     """Attach this process to the cluster, leaving another one first; blocks, seconds at worst.
 
@@ -200,11 +191,11 @@ class System:
     async def _stay(self) -> None:
         at = ""
         while True:
-            if not at or not await asyncio.to_thread(_alive, at, address(self._settings)):
+            if not at or not await asyncio.to_thread(_alive, at, self._settings):
                 self._attached.clear()
                 self._transport.forget()
                 try:
-                    at = address(self._settings)
+                    at = self._settings.ray
                     await asyncio.to_thread(connect, self._settings)
                 except (ConnectionError, OSError) as exc:
                     at = ""
@@ -218,11 +209,11 @@ class System:
             await asyncio.sleep(_PAUSE_S)  # a host that restarts is not a head that is gone
 
 
-def _alive(attached: str, wanted: str) -> bool:
+def _alive(attached: str, settings: Settings) -> bool:
     """Whether the head we are attached to still answers, and is the one to be attached to."""
-    if attached != wanted or not ray.is_initialized():
-        return False
     try:
+        if attached != settings.ray or not ray.is_initialized():
+            return False
         ray.nodes()
     except Exception:  # noqa: BLE001 - Ray has no one class for a lost head
         return False
