@@ -144,6 +144,11 @@ class RayTransport:
         self._handles.clear()
 
 
+def inside(settings: Settings) -> Router:
+    """Return the way to the actors for a process that is itself an actor of the cluster."""
+    return Router(RayTransport(), settings.shard_hosts)
+
+
 class System:
     """A process's way to the actors: attaches when the head is there, again when it was replaced."""
 

@@ -17,8 +17,10 @@ from gateway.api.table import ROUTES
 from gateway.auth import SESSIONS
 from gateway.deps import DEPS
 from gateway.dicomweb.routes import routes as dicomweb_routes
+from gateway.ingest.stow import routes as stow_routes
 from gateway.limit import LIMITER, Limiter
 from gateway.problems import refuse
+from gateway.realtime.server import attach
 from gateway.viewer import routes as viewer_routes
 from storage import sessions
 from storage.faults import AWAY
@@ -48,7 +50,9 @@ def build(deps: Deps) -> web.Application:
     app.on_response_prepare.append(_harden)
     app.cleanup_ctx.append(_background)
     app.add_routes([web.route(r.method, r.path, serve(r)) for r in ROUTES])
+    app.add_routes(stow_routes(deps))
     app.add_routes(dicomweb_routes(deps))
+    attach(app, deps)
     app.router.add_route("*", "/api/{tail:.*}", _nowhere)
     app.add_routes(viewer_routes(deps))
     return app

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from actors.system import address, connect, ensure_hosts
+from actors.system import connect, ensure_hosts
 from inference.pool import begin_all, ensure_workers
 from readingroom.compose import say, schema, until_told
 
@@ -29,7 +29,7 @@ class Keeper:
 
     async def round(self) -> bool:
         """Make what is missing, ask everyone, and return whether all serve."""
-        where = await asyncio.to_thread(address, self._settings)
+        where = self._settings.ray
         if where != self._attached:
             await asyncio.to_thread(connect, self._settings)
             self._attached = where

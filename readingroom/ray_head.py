@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import readingroom
 from readingroom import orphans
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
+
+
+def python_path() -> str:
+    """Return where children import this package from, installed or not."""
+    root = str(Path(readingroom.__file__).parents[1])
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def free_port() -> int:
@@ -66,7 +73,7 @@ def start(settings: Settings) -> subprocess.Popen[bytes]:
                 f"--resources={json.dumps(resources)}", f"--temp-dir={temp_dir(settings)}",
             ],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", process_group=0,
-            env=os.environ | ENVIRONMENT | {orphans.PART: "ray"},
+            env=os.environ | ENVIRONMENT | {orphans.PART: "ray", "PYTHONPATH": python_path()},
         )  # fmt: skip
     settings.publish_ray_port(port)
     return process

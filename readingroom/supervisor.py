@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 GATE = "READINGROOM_GATE"  # a file that is there once the schema is up to date
-_ROOT = str(Path(readingroom.__file__).parents[1])
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
 _TICK_S = 0.5
 _WORKERS_STOP_S, _SERVERS_STOP_S = 4.0, 3.0  # together with the last sweep within 10 s
@@ -106,9 +104,8 @@ class Supervisor:
         """Start one of our own processes."""
         name = what if what == "actors" else f"{what}-{index}"
         (self._settings.run / f"{name}.json").unlink(missing_ok=True)
-        path = os.pathsep.join([_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = os.environ | ray_head.ENVIRONMENT | self._settings.environment()
-        environment |= {"PYTHONPATH": path, GATE: str(self._gate)}
+        environment |= {"PYTHONPATH": ray_head.python_path(), GATE: str(self._gate)}
         command = [sys.executable, "-m", "readingroom.cli.main", "worker", what, "--index", str(index)]
         with (self._settings.data / "logs" / f"{name}.log").open("ab") as out:
             return subprocess.Popen(  # noqa: S603
@@ -140,8 +137,7 @@ class Supervisor:
     async def _open_gate(self) -> None:
         """Bring the schema up to date, then let the workers use it."""
         pause_s = 0.2
-        path = os.pathsep.join([_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = os.environ | self._settings.environment() | {"PYTHONPATH": path}
+        environment = os.environ | self._settings.environment() | {"PYTHONPATH": ray_head.python_path()}
         while True:
             with (self._settings.data / "logs" / "migrate.log").open("ab") as out:
                 process = await asyncio.create_subprocess_exec(

@@ -1,0 +1,48 @@
+"""What an inference worker finds around it in its process: the queue, the studies, the images."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from actors.system import inside
+from inference.pool import Surroundings, worker_name
+from readingroom import logs
+from readingroom.compose import database, valkey
+from readingroom.settings import Settings
+from storage.jobs import JobStore
+from storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TASKS: set[asyncio.Task[None]] = set()
+
+
+async def surroundings(index: int) -> Surroundings:
+    """Return what the worker needs; the process's environment names the instance."""
+    settings = Settings()
+    logs.configure(f"inference-{index}", settings.log_level)
+    jobs = JobStore(await database(settings, "rr_infer", 3), worker_name(index))
+
+    def listen(wake: Callable[[], None]) -> None:
+        task = asyncio.create_task(_listen(settings, wake))
+        _TASKS.add(task)
+        task.add_done_callback(_TASKS.discard)
+
+    store = ObjectStore(settings.objects)
+    return Surroundings(jobs, inside(settings), store.path, listen, settings.run / f"inference-{index}.pid")
+
+
+async def _listen(settings: Settings, wake: Callable[[], None]) -> None:
+    while True:
+        with suppress(RedisError, OSError, TimeoutError):
+            async with valkey(settings).pubsub() as channel:
+                await channel.subscribe("jobs")
+                while True:
+                    if await channel.get_message(ignore_subscribe_messages=True, timeout=5) is not None:
+                        wake()
+        await asyncio.sleep(0.5)
