@@ -65,7 +65,7 @@ def connect(settings: Settings) -> None:
     ray.shutdown()
     try:
         ray.init(
-            address=address(settings),
+            address=settings.ray,
             namespace=NAMESPACE,
             log_to_driver=False,
             configure_logging=False,
