@@ -85,7 +85,7 @@ def host_name(index: int) -> str:
     return f"shard-host/{index}"
 
 
-@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=5000, concurrency_groups={"health": 10})
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=5000, concurrency_groups={"health": 10})  # type: ignore[call-overload]
 class HostActor:
     """A shard host as a detached Ray actor. Nothing in ``__init__`` can fail: that would end it for good."""
 
@@ -98,11 +98,11 @@ class HostActor:
         """Answer many asks."""
         return await self._host.batch(asked)
 
-    @ray.method(concurrency_group="health")  # type: ignore[misc,untyped-decorator]
+    @ray.method(concurrency_group="health")
     async def health(self) -> dict[str, Any]:
         """Begin, if that has not happened, and say how it goes."""
         if not self._marked:
-            Path(self._run, f"shard-host-{self._host.index}.pid").write_text(str(os.getpid()))
+            Path(self._run, f"shard-host-{self._host.index}.pid").write_text(str(os.getpid()))  # noqa: ASYNC240 - a few bytes, once
             self._marked = True
         try:
             async with asyncio.timeout(_CALL_S):
@@ -111,7 +111,7 @@ class HostActor:
             log.warning("host is not ready", index=self._host.index, cause=type(exc).__name__)
         return {**self._host.stats(), "pid": os.getpid(), "hosts": self._hosts}
 
-    @ray.method(concurrency_group="health")  # type: ignore[misc,untyped-decorator]
+    @ray.method(concurrency_group="health")
     async def drain(self) -> None:
         """Stop taking part; what was committed stands."""
         await self._host.stop()
@@ -219,7 +219,7 @@ def _alive(attached: str, settings: Settings) -> bool:
     try:
         if attached != settings.ray or not ray.is_initialized():
             return False
-        ray.nodes()
+        ray.nodes()  # type: ignore[no-untyped-call]
     except Exception:  # noqa: BLE001 - Ray has no one class for a lost head
         return False
     return True
@@ -230,7 +230,7 @@ def ensure_hosts(settings: Settings, hosts: int) -> list[dict[str, Any]]:
 
     The caller is attached (:func:`connect`). A host that does not answer in time has ``{"index", "error"}``.
     """
-    bundle = {"shard": 1} if ray.cluster_resources().get("shard") else {}
+    bundle = {"shard": 1} if ray.cluster_resources().get("shard") else {}  # type: ignore[no-untyped-call]
     asked = []
     for index in range(hosts):
         actor = HostActor.options(  # type: ignore[attr-defined]

@@ -55,6 +55,8 @@ def reserve(host: str, port: int) -> socket.socket:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind((host, port))
     except OSError as exc:
-        msg = f"port {port} of {host} cannot be used: {exc.strerror or exc}. Choose another with --port or --dicom-port."
+        msg = (
+            f"port {port} of {host} cannot be used: {exc.strerror or exc}. Choose another with --port or --dicom-port."
+        )
         raise CannotStart(msg) from exc
     return held

@@ -35,7 +35,7 @@ _PAUSE_S = 0.1
 async def schema(settings: Settings) -> None:
     """Wait until the supervisor has brought the schema up to date; without one, assume that somebody did."""
     gate = os.environ.get(GATE)
-    while gate and not await asyncio.to_thread(Path(gate).exists):
+    while gate and not await asyncio.to_thread(Path(gate).exists):  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(_PAUSE_S)
     log.debug("schema is ready", data=str(settings.data))
 

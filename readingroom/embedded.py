@@ -114,9 +114,24 @@ def init_postgres(settings: Settings) -> None:
         os.chown(password, *user)
     try:
         made = subprocess.run(  # noqa: S603
-            [postgres_bin("initdb"), "-D", str(cluster), "-U", "rr", "--auth=scram-sha-256", f"--pwfile={password}",
-             "--encoding=UTF8", "--locale=C", "--no-instructions", "--no-sync"],
-            check=False, capture_output=True, text=True, cwd="/", **_identity(),  # type: ignore[call-overload]
+            [
+                postgres_bin("initdb"),
+                "-D",
+                str(cluster),
+                "-U",
+                "rr",
+                "--auth=scram-sha-256",
+                f"--pwfile={password}",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-instructions",
+                "--no-sync",
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            **_identity(),  # type: ignore[call-overload]
         )
     finally:
         password.unlink()
@@ -129,10 +144,18 @@ def init_postgres(settings: Settings) -> None:
 def start_postgres(settings: Settings, *, fsync: bool = True) -> subprocess.Popen[bytes]:
     """Start PostgreSQL on a socket in ``run``; the caller owns the process."""
     options = {
-        "listen_addresses": "", "unix_socket_directories": str(settings.run), "max_connections": "200",
-        "shared_buffers": "64MB", "wal_level": "minimal", "max_wal_senders": "0", "jit": "off",
-        "fsync": "on" if fsync else "off", "log_min_messages": "warning", "log_min_error_statement": "panic",
-        "log_error_verbosity": "terse", "max_wal_size": "512MB",
+        "listen_addresses": "",
+        "unix_socket_directories": str(settings.run),
+        "max_connections": "200",
+        "shared_buffers": "64MB",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "jit": "off",
+        "fsync": "on" if fsync else "off",
+        "log_min_messages": "warning",
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+        "max_wal_size": "512MB",
     }
     command = [postgres_bin("postgres"), "-D", str(settings.data / "postgres"), "-k", str(settings.run), "-p", "5432"]
     for name, value in options.items():
@@ -140,7 +163,12 @@ def start_postgres(settings: Settings, *, fsync: bool = True) -> subprocess.Pope
     log = (settings.data / "logs" / "postgres.log").open("ab")
     with log:
         return subprocess.Popen(  # noqa: S603
-            command, stdout=log, stderr=log, cwd="/", process_group=0, **_identity(),  # type: ignore[call-overload,no-any-return]
+            command,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            process_group=0,
+            **_identity(),  # type: ignore[call-overload,no-any-return]
         )
 
 
@@ -152,9 +180,24 @@ def start_valkey(settings: Settings) -> subprocess.Popen[bytes]:
     log = (settings.data / "logs" / "valkey.log").open("ab")
     with log:
         return subprocess.Popen(  # noqa: S603
-            [valkey_bin(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",
-             "--save", "", "--appendonly", "no", "--dir", str(settings.run)],
-            stdout=log, stderr=log, process_group=0,
+            [
+                valkey_bin(),
+                "--port",
+                "0",
+                "--unixsocket",
+                str(socket),
+                "--unixsocketperm",
+                "700",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--dir",
+                str(settings.run),
+            ],
+            stdout=log,
+            stderr=log,
+            process_group=0,
         )
 
 

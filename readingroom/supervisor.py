@@ -104,7 +104,7 @@ class Supervisor:
         """Start one of our own processes."""
         name = what if what == "actors" else f"{what}-{index}"
         (self._settings.run / f"{name}.json").unlink(missing_ok=True)
-        environment = os.environ | ray_head.ENVIRONMENT | self._settings.environment()
+        environment = os.environ | ray_head.ENVIRONMENT | dict(self._settings.environment())
         environment |= {"PYTHONPATH": ray_head.python_path(), GATE: str(self._gate)}
         command = [sys.executable, "-m", "readingroom.cli.main", "worker", what, "--index", str(index)]
         with (self._settings.data / "logs" / f"{name}.log").open("ab") as out:
@@ -137,7 +137,7 @@ class Supervisor:
     async def _open_gate(self) -> None:
         """Bring the schema up to date, then let the workers use it."""
         pause_s = 0.2
-        environment = os.environ | self._settings.environment() | {"PYTHONPATH": ray_head.python_path()}
+        environment = os.environ | dict(self._settings.environment()) | {"PYTHONPATH": ray_head.python_path()}
         while True:
             with (self._settings.data / "logs" / "migrate.log").open("ab") as out:
                 process = await asyncio.create_subprocess_exec(
@@ -161,11 +161,11 @@ class Supervisor:
             self._write()
             with contextlib.suppress(ChildProcessError):
                 known = {child.pid for child in self._children}
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # noqa: ASYNC222 - WNOHANG
                 # the migration's process is asyncio's to reap: wait until the gate is open
                 while ended is not None and ended.si_pid not in known and self._gate.exists():
-                    os.waitpid(ended.si_pid, 0)
-                    ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                    os.waitpid(ended.si_pid, 0)  # noqa: ASYNC222 - it has ended
+                    ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # noqa: ASYNC222 - WNOHANG
             await asyncio.sleep(_TICK_S)
 
     def _write(self) -> None:
@@ -199,7 +199,12 @@ async def _until_closed(stream: int, supervisor: Supervisor) -> None:
     """Stop when whoever started us closes the other end, or dies."""
     loop = asyncio.get_running_loop()
     closed = loop.create_future()
-    loop.add_reader(stream, lambda: closed.done() or os.read(stream, 4096) or closed.set_result(None))
+
+    def readable() -> None:
+        if not closed.done() and not os.read(stream, 4096):
+            closed.set_result(None)
+
+    loop.add_reader(stream, readable)
     await closed
     supervisor.stop()
 

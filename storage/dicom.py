@@ -72,7 +72,7 @@ _BELOW = """
  WHERE d.study_uid = $4 AND ($5::text IS NULL OR i.series_uid = $5) AND ($6::text IS NULL OR i.sop_uid = $6)
 """
 _IN_ORDER = " ORDER BY i.series_uid, i.header #> '{00200013,Value,0}', i.sop_uid"
-_HEADERS = f"SELECT {_HEADER} {_BELOW} {SEEN} {_IN_ORDER}"  # noqa: S608
+_HEADERS = f"SELECT {_HEADER} {_BELOW} {SEEN} {_IN_ORDER}"
 
 
 async def headers(
@@ -103,7 +103,7 @@ _STORED = f"""
 SELECT d.study_uid, d.header_study_uid, i.series_uid, i.sop_uid, i.sop_class, i.transfer_syntax, i.path, i.size,
        i.sha256, i.header ? '00280010' AS image, i.received_at
 {_BELOW} {SEEN} {_IN_ORDER}
-"""  # noqa: S608
+"""
 
 
 async def stored(

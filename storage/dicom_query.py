@@ -69,7 +69,9 @@ class Found:
 
 _NUMERAL = r"^[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?$"
 _MODALITIES, _MODALITY, _CLASSES = "00080061", "00080060", "00080062"
-_ISSUER = "coalesce(nullif(p.issuer, ''), (SELECT w.issuer FROM rr.site w WHERE w.tenant_id = $1 AND w.site_id = d.site_id))"
+_ISSUER = (
+    "coalesce(nullif(p.issuer, ''), (SELECT w.issuer FROM rr.site w WHERE w.tenant_id = $1 AND w.site_id = d.site_id))"
+)
 _PATIENT = {
     "00100010": "p.name_key",
     "00100020": "p.mrn",

@@ -14,7 +14,7 @@ from storage.faults import AWAY
 from storage.pool import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from storage.objects import Stored
     from storage.pool import Connection
@@ -26,18 +26,6 @@ class Away(Exception):
 
 class NotStorable(Exception):
     """The database refuses this image's rows; none of the group was stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who may call: a row of ``ae`` with what its site says."""
-
-    tenant_id: str
-    site_id: str
-    issuer: str
-    aet: str
-    called_aet: str | None
-    source: str | None  # CIDR
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,98 +163,3 @@ async def store_images(conn: Connection, arrivals: Sequence[Arrival]) -> list[Ou
     scope = literal(sorted({arrival.tenant_id for arrival in arrivals}))
     answer = await _committed(conn, scope, items)
     return sorted(_OUTCOMES.decode(answer), key=lambda outcome: outcome.n)
-
-
-_CALLERS = """
-SELECT a.tenant_id, a.site_id, s.issuer, a.aet, a.called_aet, a.source::text AS source
-  FROM rr.ae a JOIN rr.site s USING (tenant_id, site_id)
-"""
-
-
-async def callers(conn: Connection) -> list[Caller]:
-    """Return every application entity that may call, of all tenants.
-
-    Raises:
-        Away: the database is.
-    """
-    try:
-        return [Caller(**row) for row in await conn.fetch(_CALLERS)]
-    except AWAY as exc:
-        raise Away(type(exc).__name__) from exc
-
-
-_SITE = (
-    "SELECT site_id, issuer FROM rr.site WHERE tenant_id = $1 AND (site_id = $2 OR name = $2) ORDER BY site_id <> $2"
-)
-
-
-async def site(conn: Connection, tenant_id: str, named: str) -> tuple[str, str] | None:
-    """Return id and issuer of the tenant's site of that id or name."""
-    row = await conn.fetchrow(_SITE, tenant_id, named)
-    return None if row is None else (row["site_id"], row["issuer"])
-
-
-_OWNER = """
-SELECT s.site_id, s.issuer FROM rr.dicom_study d JOIN rr.site s USING (tenant_id, site_id)
- WHERE d.tenant_id = $1 AND d.study_uid = $2
-"""
-
-
-async def owner(conn: Connection, tenant_id: str, study_uid: str) -> tuple[str, str] | None:
-    """Return id and issuer of the site whose images stand under our UID."""
-    row = await conn.fetchrow(_OWNER, tenant_id, study_uid)
-    return None if row is None else (row["site_id"], row["issuer"])
-
-
-_TENANTS = "SELECT DISTINCT tenant_id FROM rr.site"
-
-
-async def tenants(conn: Connection) -> list[str]:
-    """Return every tenant that has a site."""
-    return [row["tenant_id"] for row in await conn.fetch(_TENANTS)]
-
-
-_DUE = """
-SELECT tenant_id, study_uid FROM rr.dicom_study
- WHERE quiet_at IS NULL AND last_image_at < clock_timestamp() - make_interval(secs => $1)
-   AND (held_until IS NULL OR held_until < clock_timestamp())
-"""
-_QUIET = """
-WITH due AS (
-  SELECT * FROM unnest($2::text[], $3::text[], $4::integer[]) AS d (tenant_id, study_uid, shard)
-), marked AS (
-  UPDATE rr.dicom_study s SET quiet_at = clock_timestamp() FROM due
-   WHERE s.tenant_id = due.tenant_id AND s.study_uid = due.study_uid AND s.quiet_at IS NULL
-     AND s.last_image_at < clock_timestamp() - make_interval(secs => $1)
-  RETURNING s.tenant_id, s.study_uid, due.shard, s.site_id, s.patient_id, s.accession_number, s.header_study_uid
-)
-INSERT INTO rr.inbox (tenant_id, study_uid, shard, body)
-SELECT tenant_id, study_uid, shard, jsonb_build_object('kind', 'quiet', 'site_id', site_id, 'patient_id', patient_id,
-         'accession_number', accession_number, 'apart', header_study_uid <> study_uid)
-  FROM marked
-RETURNING shard
-"""
-
-
-async def tell_quiet(conn: Connection, quiet_s: float) -> set[int]:
-    """Tell the inbox of every study in scope that nothing came for ``quiet_s``, once; return the shards told."""
-    due = [(row["tenant_id"], row["study_uid"]) for row in await conn.fetch(_DUE, quiet_s)]
-    if not due:
-        return set()
-    shards = [study_key(*key).shard for key in due]
-    told = await conn.fetch(_QUIET, quiet_s, [t for t, _ in due], [u for _, u in due], shards)
-    return {row["shard"] for row in told}
-
-
-_HOLD = """
-UPDATE rr.dicom_study s SET held_until = clock_timestamp() + make_interval(secs => $1)
-  FROM unnest($2::text[], $3::text[]) AS h (tenant_id, study_uid)
- WHERE s.tenant_id = h.tenant_id AND s.study_uid = h.study_uid AND s.quiet_at IS NULL
-"""
-
-
-async def hold(conn: Connection, studies: Iterable[tuple[str, str]], hold_s: float) -> None:
-    """Keep studies from counting as quiet for ``hold_s``: an association that brought images of them is open."""
-    keys = sorted(studies)
-    if keys:
-        await conn.execute(_HOLD, hold_s, [t for t, _ in keys], [u for _, u in keys])

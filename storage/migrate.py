@@ -19,18 +19,22 @@ EXCEPTION WHEN duplicate_object THEN NULL; END $$
 """
 
 
-async def _roles(admin_dsn: str, roles: tuple[str, ...], password: str) -> None:
-    parts = urlsplit(admin_dsn)
-    name = parts.path.lstrip("/")
+async def _connect(dsn: str) -> asyncpg.Connection[asyncpg.Record]:
+    """Return a connection; waits for a server that is still starting."""
     end = asyncio.get_running_loop().time() + 30
     while True:
         try:
-            conn = await asyncpg.connect(urlunsplit(parts._replace(path="/postgres")), timeout=5)
-            break
-        except (OSError, asyncpg.PostgresError):  # still starting
+            return await asyncpg.connect(dsn, timeout=5)
+        except (OSError, asyncpg.PostgresError):
             if asyncio.get_running_loop().time() > end:
                 raise
             await asyncio.sleep(0.05)
+
+
+async def _roles(admin_dsn: str, roles: tuple[str, ...], password: str) -> None:
+    parts = urlsplit(admin_dsn)
+    name = parts.path.lstrip("/")
+    conn = await _connect(urlunsplit(parts._replace(path="/postgres")))
     try:
         if not await conn.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
             await conn.execute(f'CREATE DATABASE "{name}"')

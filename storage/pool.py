@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import asyncpg
 
@@ -61,7 +61,7 @@ class Database:
     @asynccontextmanager
     async def view(self, who: Principal, *, snapshot: bool = False) -> AsyncIterator[Connection]:
         """A transaction that sees what the session may see; ``snapshot`` reads one instant."""
-        isolation = "repeatable_read" if snapshot else "read_committed"
+        isolation: Literal["repeatable_read", "read_committed"] = "repeatable_read" if snapshot else "read_committed"
         async with self.pool.acquire() as conn, conn.transaction(isolation=isolation):
             sites = "*" if who.all_sites else literal(sorted(who.sites))
             await conn.execute(_SCOPE, literal([who.tenant_id] if who.tenant_id else []), sites)

@@ -7,7 +7,7 @@ second. What changed is told to the tenant's decider after the commit, and never
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from uuid_utils import uuid7
@@ -38,7 +38,7 @@ from actors.told import Changed, Later, Missed, sealed
 from storage import hydrate
 
 if TYPE_CHECKING:
-    from actors.domain.commands import Patient
+    from actors.domain.commands import Patient, StudyCommand
     from actors.domain.facts import Decision
     from actors.domain.identity import Key
     from actors.domain.study import Study
@@ -84,7 +84,7 @@ class StudyActor:
             self._fold(before, command)
         facts = await self._facts(before, envelope)
         try:
-            decision = decide(before, command, envelope.by, self._world.now(), facts)
+            decision = decide(before, cast("StudyCommand", command), envelope.by, self._world.now(), facts)
         except StaleVersion as exc:
             await self._stale(before, envelope, exc, facts)
             raise
@@ -96,7 +96,7 @@ class StudyActor:
             await self._world.commit(unit)
         self._study, self._patient = after, decision.patient or self._patient
         if unit.events:
-            self._tell(after, unit, decision)
+            self._tell(after, unit)
         return answer
 
     def _answer(self, after: Study, decision: Decision, facts: Facts) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class StudyActor:
             raise Later(wait)
         self._images_at = monotonic()
 
-    async def _facts(self, study: Study, envelope: Envelope) -> Facts:  # noqa: C901 - one look-up a line
+    async def _facts(self, study: Study, envelope: Envelope) -> Facts:  # noqa: C901, PLR0912 - one look-up a line
         """Look up what the command needs, and no more."""
         tenant_id, command = self._key.tenant_id, envelope.command
         directory = self._world.directory
@@ -197,7 +197,7 @@ class StudyActor:
                     envelope.by.user_id,
                 )
 
-    def _tell(self, after: Study, unit: Unit, decision: Decision) -> None:
+    def _tell(self, after: Study, unit: Unit) -> None:
         tenant_id = self._key.tenant_id
         for recorded in unit.events:
             log.info(recorded.type, entity=recorded.entity, tenant_id=tenant_id, version=recorded.version)

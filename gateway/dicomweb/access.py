@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
+
 from actors.domain.errors import Forbidden, NotFound
 from actors.domain.permissions import check
-
 from gateway.auth import principal
 from storage import dicom
 

@@ -142,7 +142,9 @@ def frames_form(request: web.Request, transfer_syntax: str, count: int) -> Form:
                 return Form(OCTETS, EXPLICIT_LITTLE, multipart, stored=False)
         elif kind in (media, "*/*", f"{media.partition('/')[0]}/*") and wanted in (None, "*", as_stored):
             return Form(media, as_stored, multipart)
-    raise NotAcceptable(f"The frames are stored as {media}; transfer-syntax={as_stored}.", {"transfer_syntax": as_stored})
+    raise NotAcceptable(
+        f"The frames are stored as {media}; transfer-syntax={as_stored}.", {"transfer_syntax": as_stored}
+    )
 
 
 def dicom_form(request: web.Request, count: int, syntaxes: set[str]) -> Form:

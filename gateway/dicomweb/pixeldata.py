@@ -317,9 +317,7 @@ def _by_offsets(
     return tuple(tuple(pieces[a:b]) for a, b in zip(firsts, [*firsts[1:], len(pieces)], strict=True))
 
 
-def _by_ends(
-    source: Source, pieces: Sequence[tuple[int, int]], frames: int
-) -> tuple[tuple[tuple[int, int], ...], ...]:
+def _by_ends(source: Source, pieces: Sequence[tuple[int, int]], frames: int) -> tuple[tuple[tuple[int, int], ...], ...]:
     """Group pieces by the code stream's end markers."""
     grouped: list[tuple[tuple[int, int], ...]] = []
     frame: list[tuple[int, int]] = []

@@ -146,6 +146,8 @@ def _range(name: str, path: tuple[str, ...], vr: str, text: str) -> Match:
     if vr == "DT" and dash and form.fullmatch(text):
         low, dash, high = text, "", ""
     if not (low or high) or any(part and not form.fullmatch(part) for part in (low.strip(), high.strip())):
-        raise BadRequest(f"{name}: expected a value or a range such as {'20260101-20260131' if vr == 'DA' else '0800-'}.", name)
+        raise BadRequest(
+            f"{name}: expected a value or a range such as {'20260101-20260131' if vr == 'DA' else '0800-'}.", name
+        )
     low, high = low.strip(), high.strip() if dash else low.strip()
     return Match(path, "range", (low, high + "~" if high else ""))  # ~ sorts after every digit

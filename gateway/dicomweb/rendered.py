@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 from aiohttp import web
 
-from actors.domain.errors import NotFound
 from gateway.dicomweb import bulk, grayscale, resize
 from gateway.dicomweb.answer import VARY, cached, unchanged
 from gateway.dicomweb.decode import decode, space, to_rgb
@@ -80,7 +79,9 @@ def _whole(name: str, text: str, low: int, high: int) -> int:
 def _window(text: str | None) -> Window | None:
     if text is None:
         return None
-    center, width, *function = (part.strip() for part in f"{text},".split(",")[:3]) if text.count(",") in (1, 2) else "  "
+    center, width, *function = (
+        (part.strip() for part in f"{text},".split(",")[:3]) if text.count(",") in (1, 2) else "  "
+    )
     name = _FUNCTIONS.get((function[0] if function else "").lower() or "linear")
     if not _NUMBER.fullmatch(center) or not _NUMBER.fullmatch(width) or name is None or float(width) <= 0:
         raise BadRequest("window: expected center,width,function, the last linear, linear-exact or sigmoid.", "window")

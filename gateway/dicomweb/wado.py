@@ -70,13 +70,13 @@ class Wado:
         status = 200
         if (start, stop) != (0, size):
             status, headers["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{size}"
-        answer = web.StreamResponse(status=status, headers=headers)
-        answer.content_length = stop - start
-        await answer.prepare(request)
+        sent = web.StreamResponse(status=status, headers=headers)
+        sent.content_length = stop - start
+        await sent.prepare(request)
         if request.method != "HEAD":
-            await self._write(answer, place, data, start, stop)
-        await answer.write_eof()
-        return answer
+            await self._write(sent, place, data, start, stop)
+        await sent.write_eof()
+        return sent
 
     async def _parts(self, request: web.Request, places: list[Stored]) -> web.StreamResponse:
         many = Multipart(DICOM)

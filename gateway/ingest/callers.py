@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from ipaddress import IPv4Address, IPv6Address
 
-    from storage.ingest import Caller
+    from storage.callers import Caller
 
 FRESH_S = 0.5  # so that a change acts within a second
 CALLING_UNKNOWN, CALLED_UNKNOWN = 3, 7  # PS3.8 9.3.4, reasons of the service user

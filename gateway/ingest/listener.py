@@ -19,13 +19,15 @@ import uvloop
 from redis.asyncio import Redis
 
 from gateway.ingest.announce import Announcer
-from gateway.ingest.association import Association, Held
+from gateway.ingest.association import Association
 from gateway.ingest.callers import Callers
 from gateway.ingest.committer import Committer
 from gateway.ingest.dimse import reject
+from gateway.ingest.held import Held
 from gateway.ingest.quiet import QUIET_S, QuietSweeper
-from storage import ingest
+from storage import callers
 from storage.faults import AWAY
+from storage.ingest import Away
 from storage.objects import ObjectStore
 from storage.pool import Database
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from readingroom.settings import Settings
-    from storage.ingest import Caller
+    from storage.callers import Caller
 
 MAX_ASSOCIATIONS = 200
 _BACKLOG = 128
@@ -129,9 +131,9 @@ class Listener:
         async def read() -> Sequence[Caller]:
             try:
                 async with self._db.scope() as conn:
-                    return await ingest.callers(conn)
+                    return await callers.callers(conn)
             except AWAY as exc:
-                raise ingest.Away(type(exc).__name__) from exc
+                raise Away(type(exc).__name__) from exc
 
         return asyncio.run_coroutine_threadsafe(read(), self._loop).result(timeout=10)
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from storage import ingest
+from storage import quiet
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.ingest.association import Held
+    from gateway.ingest.held import Held
     from storage.pool import Database
 
 QUIET_S = 10.0
@@ -54,7 +54,7 @@ class QuietSweeper:
     async def sweep(self) -> set[int]:
         """Tell the inbox once; return the shards told."""
         async with self._db.scope() as conn:
-            tenants = await ingest.tenants(conn)
+            tenants = await quiet.tenants(conn)
         async with self._db.scope(tenants) as conn:
-            await ingest.hold(conn, self._held.older_than(self._quiet_s / 2), _HOLD_S)
-            return await ingest.tell_quiet(conn, self._quiet_s)
+            await quiet.hold(conn, self._held.older_than(self._quiet_s / 2), _HOLD_S)
+            return await quiet.tell_quiet(conn, self._quiet_s)

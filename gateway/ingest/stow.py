@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.helpers import parse_mimetype
 
-from actors.domain.errors import BadPayload, Forbidden, NotFound
+from actors.domain.errors import BadPayload, NotFound
 from actors.domain.permissions import check, may
 from gateway.auth import principal
 from gateway.ingest import part10
@@ -17,20 +16,21 @@ from gateway.ingest.announce import Announcer
 from gateway.ingest.committer import Committer
 from gateway.ingest.negotiation import stores, understands
 from gateway.ingest.receiving import Announced, Receiving, Sender
-from gateway.ingest.refusal import Mismatch, NoSuchClass, NotADataSet, NotAuthorized, Refused, StorageAway
-from storage import ingest
+from gateway.ingest.refusal import Mismatch, NoSuchClass, NotADataSet, NotAuthorized, Refused
+from gateway.ingest.stored import Results
+from storage import callers
 from storage.objects import ObjectStore
 
 if TYPE_CHECKING:
     from actors.domain.identity import Principal
     from gateway.deps import Deps
     from gateway.ingest.header import Header
-    from storage.ingest import Outcome
 
 MAX_REQUEST_BYTES = 4 << 30
 _CHUNK, _MAX_META = 1 << 18, 1 << 16
 _DERIVED = (  # SR and KO, SEG, PR: what reading makes of images
-    "1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.11.",
+    "1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7",
+    "1.2.840.10008.5.1.4.1.1.11.",
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ class Stow:
         parts = await request.multipart()
         while (part := await _next(parts)) is not None:
             seen += await transaction.take(part, self._limit - seen)
-        return transaction.answer(f"{request.url.origin()}/dicom-web/studies/")
+        return transaction.results.answer(f"{request.url.origin()}/dicom-web/studies")
 
     async def _site(self, who: Principal, asked: str | None) -> tuple[str, str]:
         """Return id and issuer of the site that the images are of.
@@ -75,7 +75,7 @@ class Stow:
         own = sorted(who.sites)
         name = asked or (own[0] if not who.all_sites and len(own) == 1 else "main")
         async with self._db.scope([who.tenant_id]) as conn:
-            site = await ingest.site(conn, who.tenant_id, name)
+            site = await callers.site(conn, who.tenant_id, name)
         if site is None or not who.sees(site[0]):
             if asked:
                 raise NotFound("There is no such site in your view.")
@@ -85,7 +85,7 @@ class Stow:
     async def owner(self, who: Principal, found: Header) -> tuple[str, str] | None:
         """Return the site whose study a derived object belongs to."""
         async with self._db.scope([who.tenant_id]) as conn:
-            return await ingest.owner(conn, who.tenant_id, found.study_uid)
+            return await callers.owner(conn, who.tenant_id, found.study_uid)
 
     @property
     def store(self) -> ObjectStore:
@@ -107,8 +107,7 @@ class _Transaction:
     def __init__(self, stow: Stow, who: Principal, site: tuple[str, str], study_uid: str | None) -> None:
         self._stow, self._who, self._site, self._study_uid = stow, who, site, study_uid
         self._receiving = Receiving(stow.store)
-        self._stored: list[tuple[Header, Outcome]] = []
-        self._failed: list[tuple[str, str, Refused]] = []
+        self.results = Results()
         self._named = ("", "")  # class and instance of the part at hand, as far as known
 
     async def take(self, part: BodyPartReader, room: int) -> int:
@@ -134,7 +133,7 @@ class _Transaction:
                         refused = exc
             await self._keep(refused or (None if meta else NotADataSet("not a Part 10 file")))
         except Refused as exc:
-            self._failed.append((*self._named, exc))
+            self.results.failed.append((*self._named, exc))
         finally:
             self._receiving.abandon()
         return size
@@ -146,7 +145,7 @@ class _Transaction:
         self._named = (found.sop_class, found.sop_uid)
         sender = await self._sender(found)
         arrival = await asyncio.to_thread(self._receiving.settle, sender, found)
-        self._stored.append((found, await self._stow.committer.commit(arrival)))
+        self.results.stored.append((found, await self._stow.committer.commit(arrival)))
 
     def _begin(self, head: bytes) -> part10.Meta | None:
         try:
@@ -174,57 +173,6 @@ class _Transaction:
         if of_reading and self._who.all_sites:  # made of a study: it stands where that stands
             site = await self._stow.owner(self._who, found) or site
         return Sender(self._who.tenant_id, *site)
-
-    def answer(self, root: str) -> web.Response:
-        """Return the Store Instances Response (PS3.18 10.5.3, I.2).
-
-        Raises:
-            Forbidden: nothing of it may be stored by this role.
-            BadPayload: there was no part.
-        """
-        if not self._stored and not self._failed:
-            raise BadPayload("The body has no part.", {"field": ""})
-        if not self._stored and all(isinstance(why, NotAuthorized) for _, _, why in self._failed):
-            raise Forbidden(str(self._failed[0][2]))
-        body: dict[str, Any] = {}
-        if self._stored:
-            studies = {outcome.study_uid for _, outcome in self._stored}
-            if len(studies) == 1:
-                body["00081190"] = _url(root + studies.pop())
-            body["00081199"] = {"vr": "SQ", "Value": [self._reference(root, *stored) for stored in self._stored]}
-        if self._failed:
-            body["00081198"] = {"vr": "SQ", "Value": [_failure(*failed) for failed in self._failed]}
-        return web.Response(
-            status=self._status(), body=msgspec.json.encode(body), content_type="application/dicom+json"
-        )
-
-    def _status(self) -> int:
-        if not self._failed:
-            return 200
-        if self._stored:
-            return 202
-        away = [why for _, _, why in self._failed if isinstance(why, StorageAway)]
-        if len(away) < len(self._failed):
-            return 409
-        return 507 if any(isinstance(why.__cause__, OSError) for why in away) else 503
-
-    @staticmethod
-    def _reference(root: str, found: Header, outcome: Outcome) -> dict[str, Any]:
-        place = f"{outcome.study_uid}/series/{found.series_uid}/instances/{found.sop_uid}"
-        return _named(found.sop_class, found.sop_uid) | {"00081190": _url(root + place)}
-
-
-def _named(sop_class: str, sop_uid: str) -> dict[str, Any]:
-    named = {"00081150": sop_class, "00081155": sop_uid}
-    return {tag: {"vr": "UI", "Value": [uid]} if uid else {"vr": "UI"} for tag, uid in named.items()}
-
-
-def _url(url: str) -> dict[str, Any]:
-    return {"vr": "UR", "Value": [url]}
-
-
-def _failure(sop_class: str, sop_uid: str, why: Refused) -> dict[str, Any]:
-    return _named(sop_class, sop_uid) | {"00081197": {"vr": "US", "Value": [why.status]}}
 
 
 def _acceptable(request: web.Request, limit: int) -> None:

@@ -83,7 +83,7 @@ class PresenceBoard:
         if any(c.tab == connection.tab for c in mine):
             return
         with suppress(*_AWAY):
-            await self._deps.valkey.hdel(f"presence:{tenant_id}/{user_id}", connection.tab)  # type: ignore[misc]
+            await self._deps.valkey.hdel(f"presence:{tenant_id}/{user_id}", connection.tab)
             await self._check(f"{tenant_id}/{user_id}")
             return
         if not mine:
@@ -91,13 +91,13 @@ class PresenceBoard:
 
     async def _check(self, who: str) -> None:
         """Tell the actor when no tab of hers counts any more."""
-        tabs = await self._deps.valkey.hgetall(f"presence:{who}")  # type: ignore[misc]
+        tabs = await self._deps.valkey.hgetall(f"presence:{who}")
         if any(float(until) > time.time() for until in tabs.values()):
             return
-        if await self._deps.valkey.srem(_EVERYONE, who):  # type: ignore[misc]
+        if await self._deps.valkey.srem(_EVERYONE, who):
             tenant_id, _, user_id = who.partition("/")
             if not await self._tell(tenant_id, user_id, connected=False):
-                await self._deps.valkey.sadd(_EVERYONE, who)  # type: ignore[misc]
+                await self._deps.valkey.sadd(_EVERYONE, who)
 
     async def _renew(self) -> None:
         while True:
@@ -110,7 +110,7 @@ class PresenceBoard:
         while True:
             await asyncio.sleep(GRACE_S)
             with suppress(*_AWAY):
-                for who in await self._deps.valkey.smembers(_EVERYONE):  # type: ignore[misc]
+                for who in await self._deps.valkey.smembers(_EVERYONE):
                     await self._check(who.decode() if isinstance(who, bytes) else who)
 
     async def _tell(self, tenant_id: str, user_id: str, *, connected: bool) -> bool:

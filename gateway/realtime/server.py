@@ -223,7 +223,7 @@ class Live:
                 return await self._reauth(connection, commands.parse(calls.Reauth, payload))
             case _ if event in calls.COMMANDS:
                 if connection.session.wall:
-                    raise Forbidden
+                    raise Forbidden  # noqa: TRY301
                 return await commands.run(self._deps, connection.session.who, event, payload)
         raise BadPayload(f"There is no call {event[:40]!r}.")
 

@@ -27,14 +27,15 @@ class Sent(NamedTuple):
     response_at: float  # time.monotonic()
 
 
-def send(
+def send(  # noqa: PLR0913 - each says something else about one association
     datasets: Iterable[Dataset], host: str, port: int, *, aet: str, called: str = "READINGROOM", pause_s: float = 0.0
 ) -> list[Sent]:
     """Send data sets over one association, each in the transfer syntax of its file meta information.
 
     Args:
         datasets: with ``file_meta``.
-        host, port: where the listener is.
+        host: where the listener is.
+        port: of the listener.
         aet: who we say we are.
         called: whom we call.
         pause_s: how long to wait between two instances.

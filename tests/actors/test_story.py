@@ -215,4 +215,3 @@ async def test_twenty_claims_of_one_study_have_one_winner(night: Night) -> None:
     jobs: list[Awaitable[Any]] = [claim(ADA if n % 2 else BOB, n) for n in range(20)]
     results = await asyncio.gather(*jobs)
     assert sorted(results).count("nothing_to_read") == 19
-

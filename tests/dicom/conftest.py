@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from gateway.ingest.listener import Listener
 from storage.objects import ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from pydicom.dataset import FileDataset
 
@@ -29,7 +31,8 @@ _PEERS = Path(os.environ.get("READINGROOM_PEERS", Path(__file__).parents[2] / ".
 _WORLD = """
 INSERT INTO rr.tenant (tenant_id, name) VALUES ('north', 'North'), ('south', 'South');
 INSERT INTO rr.site (tenant_id, site_id, name, issuer) VALUES
-  ('north', 'main', 'Main', 'north-main'), ('north', 'harbor', 'Harbor', 'north-harbor'), ('south', 'main', 'Main', 'south-main');
+  ('north', 'main', 'Main', 'north-main'), ('north', 'harbor', 'Harbor', 'north-harbor'),
+  ('south', 'main', 'Main', 'south-main');
 INSERT INTO rr.ae (tenant_id, site_id, ae_id, aet, called_aet, source, host, port) VALUES
   ('north', 'main', 'a1', 'NORTH_MAIN', NULL, NULL, 'localhost', 1),
   ('north', 'harbor', 'a2', 'NORTH_HARBOR', NULL, NULL, 'localhost', 1),
@@ -58,13 +61,16 @@ class World:
     def files(self) -> list[Path]:
         return [path for path in self.settings.objects.rglob("*") if path.is_file()]
 
+    async def json(self, sql: str) -> Any:
+        return msgspec.json.decode(await self.value(sql))
+
     def data_set(self, path: str) -> bytes:
-        return data_set((self.settings.objects / path).read_bytes())
+        return self.strip((self.settings.objects / path).read_bytes())
 
-
-def data_set(part10: bytes) -> bytes:
-    """Return what follows the file meta information."""
-    return part10[144 + int.from_bytes(part10[140:144], "little") :]
+    @staticmethod
+    def strip(part10: bytes) -> bytes:
+        """Return what follows the file meta information."""
+        return part10[144 + int.from_bytes(part10[140:144], "little") :]
 
 
 def placed(settings: Settings, objects: Path) -> Settings:
@@ -146,3 +152,31 @@ def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Iterator[Path]:
+    """A directory where dcmtk's own receiver keeps data sets as received; ``port`` says where it listens."""
+    directory = tmp_path / "reference"
+    directory.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (directory / "port").write_text(str(port))
+    receiver = subprocess.Popen(
+        [_PEERS / "bin" / "storescp", "+xa", "--bit-preserving", "-od", directory, str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+    yield directory
+    receiver.terminate()
+    receiver.wait()

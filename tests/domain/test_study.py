@@ -20,7 +20,7 @@ from actors.domain.errors import (
     StaleVersion,
     WrongStatus,
 )
-from actors.domain.events import EVENTS, body, event
+from actors.domain.events import EVENTS, event
 from actors.domain.evolve import evolve
 from actors.domain.study import Study, dump, load
 from actors.domain.words import ClockState, DeclineReason, Flag, Priority, ReadinessState, SignKind, Status
@@ -75,7 +75,7 @@ def test_the_minted_study_leaves_before_the_images_stand_with_its_order() -> Non
     minted = Story(Study("2.25.1")).order().study
     story = Story()
     unit = story.tell(c.ImagesArrived("harbor", PATIENT, 1, accession_number="A26-1"), order=ORDER, minted=minted)
-    assert [(e.entity, e.type) for e in unit.events][0] == ("study/2.25.1", "OrderMoved")
+    assert (unit.events[0].entity, unit.events[0].type) == ("study/2.25.1", "OrderMoved")
     rows = [f.data["row"] for f in unit.feed if f.stream == "tenant:t"]
     assert rows[0] is None
     assert rows[-1]["study_uid"] == "1.2.3"

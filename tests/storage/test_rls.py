@@ -40,9 +40,7 @@ async def test_no_role_bypasses_row_security(fresh: Settings) -> None:
 async def test_nothing_is_seen_without_a_tenant(fresh: Settings, role: str) -> None:
     admin = await asyncpg.connect(fresh.admin_dsn)
     await admin.execute("INSERT INTO rr.tenant VALUES ('t', 'T')")
-    await admin.execute(
-        "INSERT INTO rr.patient VALUES ('t', 'p', 'i', 'm', 'X^Y')"
-    )
+    await admin.execute("INSERT INTO rr.patient VALUES ('t', 'p', 'i', 'm', 'X^Y')")
     await admin.close()
     db = await Database(fresh.dsn(role)).open()
     async with db.scope() as conn:

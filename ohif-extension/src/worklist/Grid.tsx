@@ -48,7 +48,16 @@ function ReaderCell({ row, userId, nowMs }: { row: Row; userId: string; nowMs: n
   if (who) {
     const you = who === userId;
     const name = you ? 'You' : shortName(readerOf(who)?.name ?? 'Another reader');
-    const does = row.report?.status === 'prelim' ? 'prelim' : row.reading_by ? (you ? 'read' : 'reads') : you ? 'have it' : 'has it';
+    const does =
+      row.report?.status === 'prelim'
+        ? 'prelim'
+        : row.reading_by
+          ? you
+            ? 'read'
+            : 'reads'
+          : you
+            ? 'have it'
+            : 'has it';
     return (
       <span className="lock">
         <Icon name="lock" />
@@ -112,7 +121,9 @@ function Line({ row, at, selected, userId, nowMs, onSelect, onOpen }: LineProps)
       <td>
         <SiteBadge site={row.site} />
       </td>
-      <td className="pt">{row.patient ? <RowName name={row.patient.name} /> : <span className="quiet">Withheld</span>}</td>
+      <td className="pt">
+        {row.patient ? <RowName name={row.patient.name} /> : <span className="quiet">Withheld</span>}
+      </td>
       <td className="sm">{ageSex(row.patient, nowMs)}</td>
       <td className="sm">
         <bdi>{row.patient?.mrn}</bdi>
@@ -216,7 +227,12 @@ export function Grid(props: GridProps): ReactElement {
         <thead>
           <tr>
             {COLUMNS.map(([key, words, , look]) => (
-              <th key={key} scope="col" className={look} aria-sort={sort !== key ? undefined : descending ? 'descending' : 'ascending'}>
+              <th
+                key={key}
+                scope="col"
+                className={look}
+                aria-sort={sort !== key ? undefined : descending ? 'descending' : 'ascending'}
+              >
                 <button type="button" onClick={() => onSort(key)}>
                   {words}
                   {sort === key && (key !== 'left' || descending) ? <Icon name="down" /> : null}
