@@ -15,6 +15,7 @@ from gateway.api.metrics import REQUESTS, SECONDS
 from gateway.api.route import serve
 from gateway.api.table import ROUTES
 from gateway.auth import SESSIONS
+from gateway.delivery.runner import Delivery
 from gateway.deps import DEPS
 from gateway.dicomweb.routes import routes as dicomweb_routes
 from gateway.ingest.stow import routes as stow_routes
@@ -94,8 +95,11 @@ async def _observe(
 async def _background(app: web.Application) -> AsyncIterator[None]:
     deps = app[DEPS]
     await deps.sessions.start()
+    delivery = Delivery(deps)
+    await delivery.start()
     purging = asyncio.create_task(_purge(deps), name="purge-tokens")
     yield
+    await delivery.stop()
     purging.cancel()
     with suppress(asyncio.CancelledError):
         await purging

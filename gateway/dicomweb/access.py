@@ -72,7 +72,8 @@ class Reader:
         Raises:
             NotFound: none in view.
         """
-        return (await self._look(dicom.headers, who, *uids))[0]
+        texts: list[str] = (await self._look(who, uids, dicom.headers))[0]
+        return texts
 
     async def stored(self, who: Principal, *uids: str) -> list[dicom.Stored]:
         """Return where the instances below a study, series or instance lie.
@@ -80,7 +81,8 @@ class Reader:
         Raises:
             NotFound: none in view.
         """
-        return (await self._look(dicom.stored, who, *uids))[0]
+        places: list[dicom.Stored] = (await self._look(who, uids, dicom.stored))[0]
+        return places
 
     async def instance(self, who: Principal, *uids: str) -> tuple[dicom.Stored, str]:
         """Return where an instance lies, and its header.
@@ -88,19 +90,17 @@ class Reader:
         Raises:
             NotFound: not in view.
         """
-        [place], [header] = await self._look(dicom.stored, who, *uids, also=dicom.headers)
+        [[place], [header]] = await self._look(who, uids, dicom.stored, dicom.headers)
         return place, header
 
-    async def _look(self, find: Any, who: Principal, *uids: str, also: Any = None) -> list[Any]:
+    async def _look(self, who: Principal, uids: tuple[str, ...], *finders: Callable[..., Awaitable[Any]]) -> list[Any]:
         if not all(uid.isascii() and uid.isprintable() for uid in uids):
             raise NotFound
         if not who.user_id:
             raise Forbidden
         async with self._db.view(who) as conn:
-            found = [await find(conn, who, *uids)]
+            found = [await find(conn, who, *uids) for find in finders]
             if not found[0]:
                 raise NotFound
-            if also is not None:
-                found.append(await also(conn, who, *uids))
             await self._openings.note(conn, who, uids[0])
         return found

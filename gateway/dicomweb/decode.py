@@ -54,23 +54,24 @@ def space(shape: Shape, transfer_syntax: str, *, encapsulated: bool) -> str:
 
 
 def _decompress(data: bytes, shape: Shape, transfer_syntax: str) -> NDArray[Any]:
-    if transfer_syntax in BASELINE:
-        if shape.samples == _RGB:
-            return imagecodecs.jpeg_decode(data, colorspace=jpeg_space(data, shape), outcolorspace="RGB")
-        return imagecodecs.jpeg_decode(data)
-    if transfer_syntax in LOSSLESS:
-        if shape.samples == _RGB:
-            return imagecodecs.jpeg_decode(data, colorspace="RGB", outcolorspace="RGB")
-        return imagecodecs.jpeg_decode(data)
-    if transfer_syntax in JPEG_LS:
-        return imagecodecs.jpegls_decode(data)
-    if transfer_syntax in JPEG_2000:
-        return imagecodecs.jpeg2k_decode(data)
-    if transfer_syntax in HTJ2K:
-        return imagecodecs.htj2k_decode(data)
+    found: NDArray[Any]
     if transfer_syntax == RLE:
         return _run_lengths(data, shape)
-    raise Unreadable(f"frames in {transfer_syntax} are not decoded here")
+    if transfer_syntax in BASELINE | LOSSLESS:
+        if shape.samples != _RGB:
+            found = imagecodecs.jpeg_decode(data)
+        else:
+            colours = jpeg_space(data, shape) if transfer_syntax in BASELINE else "RGB"
+            found = imagecodecs.jpeg_decode(data, colorspace=colours, outcolorspace="RGB")
+    elif transfer_syntax in JPEG_LS:
+        found = imagecodecs.jpegls_decode(data)
+    elif transfer_syntax in JPEG_2000:
+        found = imagecodecs.jpeg2k_decode(data)
+    elif transfer_syntax in HTJ2K:
+        found = imagecodecs.htj2k_decode(data)
+    else:
+        raise Unreadable(f"frames in {transfer_syntax} are not decoded here")
+    return found
 
 
 def jpeg_space(data: bytes, shape: Shape) -> str:
@@ -106,7 +107,8 @@ def _typed(found: NDArray[Any], shape: Shape) -> NDArray[Any]:
         raise Unreadable("the frame has another size than its header says")
     if shape.signed and found.dtype.kind == "u":
         spare = kind.itemsize * 8 - shape.stored
-        return np.right_shift(np.left_shift(found.astype(kind), spare), spare)
+        extended: NDArray[Any] = np.right_shift(np.left_shift(found.astype(kind), spare), spare)
+        return extended
     return found.astype(kind, copy=False)
 
 
@@ -149,4 +151,5 @@ def to_rgb(pixels: NDArray[Any], photometric: str, stored: int) -> NDArray[np.ui
     y, cb, cr = (pixels[..., i].astype(np.float32) for i in range(3))
     cb, cr = cb - 128, cr - 128
     rgb = np.stack((y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb), axis=-1)
-    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    return shown

@@ -130,9 +130,7 @@ class Frames:
         self, request: web.Request, place: Stored, wanted: Sequence[int], form: Form, kept: dict[str, str]
     ) -> web.StreamResponse:
         many = Multipart(form.media)
-        first = await self._read(
-            place, wanted[:_BATCH], form
-        )  # what cannot be read is refused before the answer begins
+        first = await self._read(place, wanted[:_BATCH], form)  # refused, if at all, before the answer begins
         answer = web.StreamResponse(headers=kept | {"Content-Type": many.content_type})
         await answer.prepare(request)
         base = request.path.rpartition("/")[0]

@@ -35,12 +35,15 @@ class Window:
 
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return values from 0 to 1."""
-        center, width = self.center, self.width
+        center, width = self.center, max(self.width, 1e-6)
+        out: NDArray[np.float32]
         if self.function == "SIGMOID":
-            return 1 / (1 + np.exp(np.clip(-4 * (values - center) / max(width, 1e-6), -80, 80)))
-        if self.function == "LINEAR_EXACT":
-            return np.clip((values - center) / max(width, 1e-6) + 0.5, 0, 1)
-        return np.clip((values - (center - 0.5)) / max(width - 1, 1e-6) + 0.5, 0, 1)
+            out = 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -80, 80)))
+        elif self.function == "LINEAR_EXACT":
+            out = np.clip((values - center) / width + 0.5, 0, 1)
+        else:
+            out = np.clip((values - (center - 0.5)) / max(width - 1, 1e-6) + 0.5, 0, 1)
+        return out
 
 
 def values(header: Header, tag: str) -> list[Any]:
@@ -134,12 +137,21 @@ def _whole_range(shown: NDArray[np.float32], pixels: NDArray[Any], header: Heade
     return Window((low + high) / 2, max(high - low, 1e-6), "LINEAR_EXACT")
 
 
-def gray(
-    pixels: NDArray[Any], shape: Shape, header: Header, frame: int, window: Window | None, bulk: Bulk
-) -> NDArray[np.uint8]:
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A frame's surroundings: its instance's header and shape, its number, and how to get what headers leave out."""
+
+    header: Header
+    shape: Shape
+    frame: int
+    bulk: Bulk
+
+
+def gray(pixels: NDArray[Any], picture: Picture, window: Window | None) -> NDArray[np.uint8]:
     """Return a monochrome frame as 8 bits, black to white."""
-    shown = modality(pixels, header, frame, bulk)
-    chosen = window or _stored_window(header, frame)
+    header, shape, bulk = picture.header, picture.shape, picture.bulk
+    shown = modality(pixels, header, picture.frame, bulk)
+    chosen = window or _stored_window(header, picture.frame)
     table = None if chosen else _sequence_table(header, _VOI_TABLE, bulk)
     if table is not None:
         entries, first, bits = table
@@ -150,12 +162,13 @@ def gray(
         out = (chosen or _whole_range(shown, pixels, header)).apply(shown)
     out = np.nan_to_num(out)
     inverse = shape.photometric == "MONOCHROME1" or values(header, "20500020")[:1] == ["INVERSE"]
-    return np.rint((1 - out if inverse else out) * 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint((1 - out if inverse else out) * 255).astype(np.uint8)
+    return levels
 
 
-def palette(pixels: NDArray[Any], header: Header, bulk: Bulk) -> NDArray[np.uint8]:
+def palette(pixels: NDArray[Any], picture: Picture) -> NDArray[np.uint8]:
     """Return the colours that a frame's values stand for (PS3.3 C.7.9, C.7.6.3.1.5)."""
-    planes = []
+    planes, header, bulk = [], picture.header, picture.bulk
     for descriptor, data in (("00281101", "00281201"), ("00281102", "00281202"), ("00281103", "00281203")):
         entries, first, bits = _table(_numbers(header, descriptor) or [256, 0, 8], _bytes(header, data, data, bulk))
         if not len(entries):

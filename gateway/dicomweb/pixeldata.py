@@ -9,6 +9,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from actors.domain.errors import NotFound
@@ -312,7 +313,7 @@ def _by_offsets(
     base = pieces[0][0] - 8
     index = {offset - 8 - base: i for i, (offset, _) in enumerate(pieces)}
     firsts = [index.get(start, -1) for start in starts]
-    if firsts[0] != 0 or any(a >= b for a, b in zip(firsts, firsts[1:], strict=False)):
+    if firsts[0] != 0 or any(a >= b for a, b in pairwise(firsts)):
         return None
     return tuple(tuple(pieces[a:b]) for a, b in zip(firsts, [*firsts[1:], len(pieces)], strict=True))
 

@@ -17,7 +17,7 @@ from gateway.dicomweb import bulk, grayscale, resize
 from gateway.dicomweb.answer import VARY, cached, unchanged
 from gateway.dicomweb.decode import decode, space, to_rgb
 from gateway.dicomweb.frames import numbers
-from gateway.dicomweb.grayscale import Window
+from gateway.dicomweb.grayscale import Picture, Window
 from gateway.dicomweb.negotiation import rendered_media
 from gateway.dicomweb.pixeldata import Unreadable
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
@@ -79,11 +79,11 @@ def _whole(name: str, text: str, low: int, high: int) -> int:
 def _window(text: str | None) -> Window | None:
     if text is None:
         return None
-    center, width, *function = (
-        (part.strip() for part in f"{text},".split(",")[:3]) if text.count(",") in (1, 2) else "  "
-    )
-    name = _FUNCTIONS.get((function[0] if function else "").lower() or "linear")
-    if not _NUMBER.fullmatch(center) or not _NUMBER.fullmatch(width) or name is None or float(width) <= 0:
+    parts = [part.strip() for part in text.split(",")]
+    center, width, function = (*parts, "", "", "")[:3]
+    name = _FUNCTIONS.get(function.lower() or "linear")
+    right = len(parts) in (2, 3) and _NUMBER.fullmatch(center) and _NUMBER.fullmatch(width)
+    if not right or name is None or float(width) <= 0:
         raise BadRequest("window: expected center,width,function, the last linear, linear-exact or sigmoid.", "window")
     return Window(float(center), float(width), name)
 
@@ -143,15 +143,14 @@ class Rendered:
             pixels = decode(data, layout.shape, place.transfer_syntax, encapsulated=layout.encapsulated)
         except Unreadable as exc:
             raise NotAcceptable(f"This image cannot be rendered: {exc}.") from exc
+        picture = Picture(header, layout.shape, number, lambda name: bulk.value(path, name))
         if layout.shape.photometric == "PALETTE COLOR" and pixels.ndim == 2:  # noqa: PLR2004
-            shown = grayscale.palette(pixels, header, lambda name: bulk.value(path, name))
+            shown = grayscale.palette(pixels, picture)
         elif pixels.ndim == 3:  # noqa: PLR2004
             kind = space(layout.shape, place.transfer_syntax, encapsulated=layout.encapsulated)
             shown = to_rgb(pixels, kind, layout.shape.stored)
         else:
-            shown = grayscale.gray(
-                pixels, layout.shape, header, number, how.window, lambda name: bulk.value(path, name)
-            )  # fmt: skip
+            shown = grayscale.gray(pixels, picture, how.window)
         return _encoded(_viewed(shown, how), how)
 
 

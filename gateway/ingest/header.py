@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import warnings
@@ -30,6 +31,8 @@ _USUAL_HEADER = 1 << 15
 _NAMING = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _UID = re.compile(r"[0-9.]{1,64}")
 _BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+# What pydicom finds odd is said by the answer; its own log may quote values.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 _slow = threading.Lock()  # pydicom warns through a filter that all threads share
 
 

@@ -56,10 +56,10 @@ class World:
 
     async def inbox(self) -> list[dict[str, Any]]:
         rows = await self.rows("SELECT tenant_id, study_uid, shard, body FROM rr.inbox ORDER BY inbox_id")
-        return [row | msgspec.json.decode(row["body"]) for row in rows]
+        return [row | body | {"body": body} for row in rows for body in [msgspec.json.decode(row["body"])]]
 
-    def files(self) -> list[Path]:
-        return [path for path in self.settings.objects.rglob("*") if path.is_file()]
+    def files(self, below: Path | None = None, pattern: str = "*") -> list[Path]:
+        return [path for path in (below or self.settings.objects).rglob(pattern) if path.is_file()]
 
     async def json(self, sql: str) -> Any:
         return msgspec.json.decode(await self.value(sql))
@@ -152,6 +152,12 @@ def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def ct_small() -> bytes:
+    """The data set of pydicom's small CT, as it lies in the wheel."""
+    return World.strip(Path(str(get_testdata_file("CT_small.dcm"))).read_bytes())
 
 
 @pytest.fixture

@@ -137,8 +137,9 @@ export function Menu(props: MenuProps): ReactElement {
             <button
               key={choice.key}
               type="button"
-              role={choice.chosen === undefined ? 'menuitem' : 'menuitemcheckbox'}
-              aria-checked={choice.chosen}
+              {...(choice.chosen === undefined
+                ? { role: 'menuitem' }
+                : { role: 'menuitemcheckbox', 'aria-checked': choice.chosen })}
               onClick={() => {
                 choice.act();
                 if (!many) set(false);

@@ -210,9 +210,9 @@ export function Grid(props: GridProps): ReactElement {
       onPointerMove={onTouch}
       onWheel={onTouch}
     >
-      {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: rows are chosen with keys, so it is a grid */}
       <table
         className="grid"
+        // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: rows are chosen with keys, so it is a grid
         role="grid"
         tabIndex={0}
         aria-label="Open studies"
