@@ -185,6 +185,11 @@ class ShardHost:
         for arm in unit.arm:
             self._timers.arm(timers.Timer(*place, arm.name, arm.version, arm.due_at))
 
+    async def drop(self, key: Key, timer: FireTimer) -> None:
+        """Delete a timer that found nothing to do."""
+        async with self.db.scope([key.tenant_id]) as conn:
+            await timers.drop(conn, timers.Timer(key.tenant_id, key.entity, timer.name, timer.version, timer.due_at))
+
     def say(self, channel: str, text: str) -> None:
         """Publish a hint."""
         self._nudges.say(channel, text)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from actors.directory import Directory
-    from actors.domain.commands import Envelope
+    from actors.domain.commands import Envelope, FireTimer
     from actors.domain.identity import Key
     from actors.domain.unit import Unit
     from storage.pool import Database
@@ -47,6 +47,10 @@ class World(Protocol):
 
     def tell(self, key: Key, envelope: Envelope) -> None:
         """Send a message and go on; it may be lost."""
+        ...
+
+    async def drop(self, key: Key, timer: FireTimer) -> None:
+        """Delete a timer that found nothing to do."""
         ...
 
     def say(self, channel: str, text: str) -> None:

@@ -10,7 +10,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from uuid_utils import uuid7
 
 from actors.domain.arrival import readiness
 from actors.domain.commands import (
@@ -18,28 +17,28 @@ from actors.domain.commands import (
     CancelOrder,
     Claim,
     Envelope,
+    FireTimer,
     ImagesArrived,
     JoinOrder,
     Offer,
     ReceiveOrder,
     SaveDraft,
-    Sign,
 )
 from actors.domain.decide import decide
 from actors.domain.errors import StaleVersion
-from actors.domain.facts import Facts
 from actors.domain.identity import radiologist_key, study_key, tenant_key
 from actors.domain.project import By, project
 from actors.domain.row import row
 from actors.domain.study import dump
-from actors.domain.words import SignKind
 from actors.mailbox import digest
-from actors.told import Changed, Later, Missed, sealed
+from actors.study import lookup
+from actors.told import FORWARD, Changed, Later, Missed, sealed
 from storage import hydrate
+from storage.commit import Fenced
 
 if TYPE_CHECKING:
     from actors.domain.commands import Patient, StudyCommand
-    from actors.domain.facts import Decision
+    from actors.domain.facts import Decision, Facts
     from actors.domain.identity import Key
     from actors.domain.study import Study
     from actors.domain.unit import Unit
@@ -48,10 +47,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _FOLD_S = 1.0
-
-
-def _fresh() -> str:
-    return str(uuid7())
 
 
 class StudyActor:
@@ -82,18 +77,24 @@ class StudyActor:
         before = self._study
         if isinstance(command, ImagesArrived):
             self._fold(before, command)
-        facts = await self._facts(before, envelope)
+        if isinstance(command, ReceiveOrder | CancelOrder) and before.moved_to:
+            return {FORWARD: (study_key(tenant_id, before.moved_to), envelope)}
+        facts = await lookup.facts(self._world, tenant_id, before, self._patient, command)
         try:
             decision = decide(before, cast("StudyCommand", command), envelope.by, self._world.now(), facts)
         except StaleVersion as exc:
             await self._stale(before, envelope, exc, facts)
             raise
         by = By(envelope.by.user_id if envelope.by else None, envelope.idem, self._world.now())
-        after, unit = project(self._key, before, decision, facts, by, _fresh)
+        after, unit = project(self._key, before, decision, facts, by, lookup.fresh_id)
         answer = self._answer(after, decision, facts)
         self._complete(unit, envelope, answer)
+        if not unit.events and not await self.current():
+            raise Fenced  # a stale copy must not say that there is nothing to do
         if unit.events or unit.answer or unit.inbox_ids:
             await self._world.commit(unit)
+        elif isinstance(command, FireTimer):
+            await self._world.drop(self._key, command)
         self._study, self._patient = after, decision.patient or self._patient
         if unit.events:
             self._tell(after, unit)
@@ -130,56 +131,6 @@ class StudyActor:
         if wait > 0 and command.received > study.images:
             raise Later(wait)
         self._images_at = monotonic()
-
-    async def _facts(self, study: Study, envelope: Envelope) -> Facts:  # noqa: C901, PLR0912 - one look-up a line
-        """Look up what the command needs, and no more."""
-        tenant_id, command = self._key.tenant_id, envelope.command
-        directory = self._world.directory
-        site_id, order, minted, draft = study.site_id, None, None, None
-        viewers: tuple[str, ...] = ()
-        priors = 0
-        if isinstance(command, ReceiveOrder):
-            site_id = command.order.site_id
-        elif isinstance(command, ImagesArrived):
-            site_id = command.site_id
-        async with self._world.db.scope([tenant_id]) as conn:
-            accession = ""
-            if isinstance(command, ImagesArrived) and not study.ordered:
-                accession = command.accession_number or study.accession_number
-            elif isinstance(command, JoinOrder):
-                accession = command.accession_number
-            elif isinstance(command, CancelOrder):
-                accession = study.accession_number
-            elif isinstance(command, ReceiveOrder) and study.images and not study.ordered:
-                accession = command.order.accession_number
-            if accession:
-                found = await hydrate.order(conn, tenant_id, site_id, accession)
-                if found and (not found[2] or isinstance(command, CancelOrder)):
-                    order = found[0]
-                    if found[1] != study.study_uid:
-                        minted, _ = await hydrate.study(conn, tenant_id, found[1])
-                        if minted.images:
-                            order = order if isinstance(command, JoinOrder) else None
-            if isinstance(command, ImagesArrived) and study.images == 0:
-                priors = await hydrate.priors(conn, tenant_id, command.patient.patient_id, study.study_uid)
-            if isinstance(command, SaveDraft | Sign) and study.report:
-                held = command.base_version if isinstance(command, SaveDraft) else command.report_version
-                if held != study.report.version:
-                    draft = await hydrate.draft(conn, tenant_id, study.report.report_id)
-            if isinstance(command, Sign) and command.kind is not SignKind.PRELIM:
-                viewers = await hydrate.viewers(conn, tenant_id, site_id)
-        return Facts(
-            tenant_id,
-            await directory.site_name(tenant_id, site_id),
-            self._patient,
-            await directory.policy(tenant_id),
-            order,
-            minted,
-            draft,
-            viewers,
-            priors,
-            _fresh(),
-        )
 
     async def _stale(self, study: Study, envelope: Envelope, exc: StaleVersion, facts: Facts) -> None:
         """Show the refused how it is now, and keep the text of a draft that lost."""

@@ -85,10 +85,13 @@ class HeadCtModel:
         half: Volume = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
         return half.repeat(2, axis=1).repeat(2, axis=2)
 
+    def network(self, found: Hyperdense) -> Volume:
+        """Return the network's probability of blood where it may judge, else 0."""
+        return np.where(found.judged, self.probability(model_input(found)), 0).astype(np.float32)
+
     def suspected_ml(self, found: Hyperdense) -> float:
-        """Return the volume that network and brightness agree on."""
-        likely = self.probability(model_input(found)) > self.manifest.operating_point.probability
-        return float((likely & found.judged).sum() * VOXEL_ML)
+        """Return the volume that network and brightness agree on: bright voxels, each as sure as the network is."""
+        return float(self.network(found)[found.bright].sum() * VOXEL_ML)
 
 
 def _providers() -> list[str]:

@@ -10,6 +10,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,12 +177,13 @@ async def journey(data: Path) -> dict[str, Any]:
     instance, told, world = Instance(data), Journey(), groups()
     receiver, hook = await _receiver(told)
     clients: list[LiveClient] = []
+    technologists: list[Session] = []
     tasks: list[asyncio.Task[Any]] = []
     try:
         await instance.start()
         up_s = time.monotonic() - began
         await people(Settings(data=data), world, hook, _SECRET)
-        managers, technologists = [], []
+        managers = []
         for group in world:
             manager = LiveClient(instance.url, group.email("manager"), PASSWORD)
             readers = [LiveClient(instance.url, group.email(f"reader{n}"), PASSWORD) for n in (1, 2)]
@@ -240,7 +242,10 @@ async def journey(data: Path) -> dict[str, Any]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for client in clients:
-            await client.close()
+            with suppress(asyncio.CancelledError):  # of its own tasks
+                await client.close()
+        for technologist in technologists:
+            await technologist.close()
         await receiver.cleanup()
         await instance.stop()
 

@@ -108,14 +108,13 @@ def _send_files(port: int) -> dict[str, tuple[int, set[bytes]]]:
         except (pydicom.errors.InvalidDicomError, AttributeError, ValueError):
             continue
         association = ae.associate("127.0.0.1", port, ae_title="READINGROOM")
-        assert association.is_established
-        if association.accepted_contexts and meta.MediaStorageSOPInstanceUID:
+        if association.is_established and meta.MediaStorageSOPInstanceUID:
             content = path.read_bytes()
             sha = hashlib.sha256(content[144 + int.from_bytes(content[140:144], "little") :]).digest()
             status = association.send_c_store(path).get("Status", -1)
             before = outcomes.get(meta.MediaStorageSOPInstanceUID, (status, set()))
             outcomes[meta.MediaStorageSOPInstanceUID] = (min(before[0], status), before[1] | {sha})
-        association.release()
+            association.release()
     return outcomes
 
 

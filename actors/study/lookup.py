@@ -1,0 +1,104 @@
+"""What a study must know beside itself before it decides: looked up once a command, and no more than it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from uuid_utils import uuid7
+
+from actors.domain.commands import CancelOrder, ImagesArrived, JoinOrder, ReceiveOrder, SaveDraft, Sign
+from actors.domain.facts import Facts
+from actors.domain.words import SignKind
+from storage import hydrate
+
+if TYPE_CHECKING:
+    from actors.domain.commands import Order, Patient
+    from actors.domain.study import Study
+    from actors.world import World
+    from storage.pool import Connection
+
+
+def fresh_id() -> str:
+    """Return a new UUIDv7."""
+    return str(uuid7())
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What has to be asked of the database for one command."""
+
+    site_id: str
+    accession_number: str = ""  # of an order to find
+    priors_of: str = ""  # patient id
+    draft_of: str = ""  # report id
+    viewers: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to ask."""
+        return bool(self.accession_number or self.priors_of or self.draft_of or self.viewers)
+
+
+def questions(study: Study, command: object) -> Questions:
+    """Return what the command needs to know."""
+    alone = not study.ordered
+    match command:
+        case ImagesArrived():
+            accession = (command.accession_number or study.accession_number) if alone else ""
+            return Questions(command.site_id, accession, "" if study.images else command.patient.patient_id)
+        case ReceiveOrder(order):
+            return Questions(order.site_id, order.accession_number if study.images and alone else "")
+        case JoinOrder(accession_number):
+            return Questions(study.site_id, accession_number)
+        case CancelOrder():
+            return Questions(study.site_id, study.accession_number)
+        case SaveDraft() | Sign():
+            held = command.base_version if isinstance(command, SaveDraft) else command.report_version
+            newer = study.report is not None and held != study.report.version
+            report_id = study.report.report_id if study.report and newer else ""
+            final = isinstance(command, Sign) and command.kind is not SignKind.PRELIM
+            return Questions(study.site_id, draft_of=report_id, viewers=final)
+        case _:
+            return Questions(study.site_id)
+
+
+async def facts(world: World, tenant_id: str, study: Study, patient: Patient | None, command: object) -> Facts:
+    """Return what the rules need for this command."""
+    asked = questions(study, command)
+    found: dict[str, Any] = {}
+    if asked.any:
+        async with world.db.scope([tenant_id]) as conn:
+            if asked.accession_number:
+                found["order"], found["minted"] = await _order(conn, tenant_id, study, asked, command)
+            if asked.priors_of:
+                found["priors"] = await hydrate.priors(conn, tenant_id, asked.priors_of, study.study_uid)
+            if asked.draft_of:
+                found["draft"] = await hydrate.draft(conn, tenant_id, asked.draft_of)
+            if asked.viewers:
+                found["viewers"] = await hydrate.viewers(conn, tenant_id, asked.site_id)
+    return Facts(
+        tenant_id,
+        await world.directory.site_name(tenant_id, asked.site_id),
+        patient,
+        await world.directory.policy(tenant_id),
+        new_id=fresh_id(),
+        **found,
+    )
+
+
+async def _order(
+    conn: Connection, tenant_id: str, study: Study, asked: Questions, command: object
+) -> tuple[Order | None, Study | None]:
+    """Return the order, and where it lives if that is another study. What has images of its own is nobody else's."""
+    found = await hydrate.order(conn, tenant_id, asked.site_id, asked.accession_number)
+    if found is None:
+        return None, None
+    order, study_uid, cancelled = found
+    if cancelled and not isinstance(command, CancelOrder):
+        return None, None
+    if study_uid == study.study_uid:
+        return order, None
+    minted, _ = await hydrate.study(conn, tenant_id, study_uid)
+    taken = bool(minted.images) and not isinstance(command, JoinOrder)
+    return (None if taken else order), minted
