@@ -1,4 +1,7 @@
-"""What administrators set up: tenants, sites, people, AE titles, tokens, webhooks (role rr_admin). Each call is idempotent."""
+"""Groups, sites and people as an administrator sets them (role rr_admin). Each change is audited.
+
+Everything may be said twice: the second time changes what differs and answers the same id.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,15 @@ import re
 import secrets
 import unicodedata
 from dataclasses import dataclass
-from ipaddress import ip_network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 from uuid_utils import uuid7
 
 from actors.domain.errors import BadPayload, NotFound
-from actors.domain.words import SITE_BOUND, Role, spelled
-from storage.credentials import digest, hash_password, new_token
+from actors.domain.words import SITE_BOUND, Role
+from storage import access
+from storage.credentials import hash_password
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,274 +25,248 @@ if TYPE_CHECKING:
 
     from storage.pool import Connection
 
-_TENANT = "SELECT tenant_id FROM rr.tenant WHERE tenant_id = $1 OR name = $1"
-_SITE = "SELECT site_id FROM rr.site WHERE tenant_id = $1 AND (site_id = $2 OR name = $2)"
-_ADD_TENANT = "INSERT INTO rr.tenant (tenant_id, name, time_zone) VALUES ($1, $2, $3)"
-_ADD_SITE = "INSERT INTO rr.site (tenant_id, site_id, name, jurisdiction, issuer) VALUES ($1, $2, $3, $4, $5)"
-_PERSON = "SELECT user_id FROM rr.person WHERE email = $1"
-_ADD_PERSON = "INSERT INTO rr.person (user_id, email, name, password_hash, operator) VALUES ($1, $2, $3, $4, $5)"
-_ADD_MEMBER = """
-INSERT INTO rr.membership (tenant_id, user_id, role, sites, licences, subspecialties, modalities, capacity)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+PLATFORM = "*"  # audits what belongs to no group
+MAIN = "main"
+
+_TENANT = "SELECT tenant_id FROM rr.tenant WHERE tenant_id = $1 OR name = $1 ORDER BY tenant_id <> $1 LIMIT 1"
+_TENANT_NAMED = "SELECT tenant_id FROM rr.tenant WHERE name = $1"
+_TENANT_FREE = "SELECT NOT EXISTS (SELECT 1 FROM rr.tenant WHERE tenant_id = $1)"
+_TENANT_ADD = "INSERT INTO rr.tenant (tenant_id, name, time_zone) VALUES ($1, $2, $3)"
+_TENANT_HEAD = "INSERT INTO rr.tenant_head (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING"
+_TENANT_ZONE = "UPDATE rr.tenant SET time_zone = $2 WHERE tenant_id = $1"
+
+_SITE = """
+SELECT site_id FROM rr.site WHERE tenant_id = $1 AND (site_id = $2 OR name = $2) ORDER BY site_id <> $2 LIMIT 1
+"""
+_SITE_NAMED = "SELECT site_id FROM rr.site WHERE tenant_id = $1 AND name = $2"
+_SITE_FREE = "SELECT NOT EXISTS (SELECT 1 FROM rr.site WHERE tenant_id = $1 AND site_id = $2)"
+_SITE_ADD = "INSERT INTO rr.site (tenant_id, site_id, name, jurisdiction, issuer) VALUES ($1, $2, $3, $4, $5)"
+_SITE_SET = "UPDATE rr.site SET jurisdiction = coalesce($3, jurisdiction) WHERE tenant_id = $1 AND site_id = $2"
+
+_PERSON = "SELECT user_id FROM rr.person WHERE email = lower($1)"
+_PERSON_ADD = """
+INSERT INTO rr.person (user_id, email, name, password_hash, operator) VALUES ($1, lower($2), $3, $4, $5)
+ON CONFLICT (email) DO NOTHING RETURNING user_id
+"""
+_PERSON_SET = """
+UPDATE rr.person SET name = coalesce($2, name), password_hash = coalesce($3, password_hash),
+       operator = operator OR $4, active = true
+ WHERE user_id = $1
+"""
+_MEMBERSHIP = """
+INSERT INTO rr.membership (tenant_id, user_id, role, sites) VALUES ($1, $2, $3, $4)
 ON CONFLICT (tenant_id, user_id) DO UPDATE SET role = excluded.role, sites = excluded.sites, active = true
 """
-_CALLERS = "SELECT tenant_id, site_id, aet, called_aet, source::text AS source, host, port FROM rr.ae WHERE aet = $1"
-_ADD_AE = """
-INSERT INTO rr.ae (tenant_id, site_id, ae_id, aet, called_aet, source, host, port)
-VALUES ($1, $2, $3, $4, $5, $6::text::cidr, $7, $8)
+_GROUPS = "SELECT tenant_id FROM rr.membership WHERE user_id = $1 AND active ORDER BY tenant_id"
+_DEACTIVATE = "UPDATE rr.person SET active = false WHERE user_id = $1"
+_LEAVE = "UPDATE rr.membership SET active = false WHERE tenant_id = $1 AND user_id = $2 RETURNING user_id"
+
+_SHIFT = """
+INSERT INTO rr.shift (tenant_id, user_id, starts_at, ends_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (tenant_id, user_id, starts_at) DO UPDATE SET ends_at = excluded.ends_at
 """
-_ADD_TOKEN = """
-INSERT INTO rr.token (token_hash, kind, family, user_id, tenant_id, expires_at)
-VALUES ($1, $2, $3, $4, $5, now() + $6 * interval '1 hour')
-"""
-_MEMBERSHIPS = (
-    "SELECT m.tenant_id FROM rr.membership m JOIN rr.person p USING (user_id) WHERE p.email = $1 AND m.active"
-)
-_REVOKE = "UPDATE rr.token SET revoked_at = now() WHERE token_hash = $1 RETURNING family"
-_ADD_HOOK = "INSERT INTO rr.webhook (tenant_id, webhook_id, site_id, url, secret) VALUES ($1, $2, $3, $4, $5)"
-_ADD_SHIFT = (
-    "INSERT INTO rr.shift (tenant_id, user_id, starts_at, ends_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
-)
-_ADD_POLICY = """
-INSERT INTO rr.policy (tenant_id, version, body)
-SELECT $1, coalesce(max(version), 0) + 1, $2 FROM rr.policy WHERE tenant_id = $1
-"""
-_AUDIT = "INSERT INTO rr.access (tenant_id, act, subject) VALUES ($1, $2, $3)"
-COUNTS = """
-SELECT (SELECT count(*) FROM rr.study WHERE open) AS studies_open,
-       (SELECT count(*) FROM rr.inference_job WHERE status = 'queued') AS queued,
-       (SELECT count(*) FROM rr.inference_job WHERE status = 'running') AS running,
-       (SELECT count(*) FROM rr.inference_job WHERE status = 'parked') AS parked
+_READER = """
+UPDATE rr.membership
+   SET licences = coalesce($3, licences), subspecialties = coalesce($4, subspecialties),
+       modalities = coalesce($5, modalities), capacity = coalesce($6, capacity)
+ WHERE tenant_id = $1 AND user_id = $2 AND role IN ('radiologist', 'resident')
+RETURNING user_id
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Skills:
-    """What a reader may read; empty demands nothing of her."""
+class Person:
+    """Somebody to add, in a group or (an operator) in none."""
 
-    licences: Sequence[str] = ()
-    subspecialties: Sequence[str] = ()
-    modalities: Sequence[str] = ()
+    email: str
+    role: Role
+    tenant_id: str | None = None
+    name: str | None = None
+    password: str | None = None
+    sites: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What a radiologist may read; None leaves it as it is."""
+
+    licences: list[str] | None = None
+    subspecialties: list[str] | None = None
+    modalities: list[str] | None = None
     capacity: int | None = None
 
 
 def slug(name: str) -> str:
-    """Return an id made from a name."""
+    """Return a short id made from a name."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:48] or secrets.token_hex(4)
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:48].rstrip("-") or uuid7().hex[-12:]
 
 
-async def _done(conn: Connection, tenant_id: str, act: str, subject: str) -> None:
-    await conn.execute(_AUDIT, tenant_id, act, subject)
+def _named(name: str, field: str = "name") -> str:
+    name = name.strip()
+    if not name or len(name) > 64 or not name.isprintable():  # noqa: PLR2004 - DICOM's LO, PS3.5 6.2
+        raise BadPayload(f"{field}: expected 1 to 64 printable characters.", {"field": field})
+    return name
 
 
-async def find_tenant(conn: Connection, named: str) -> str:
-    """Return a tenant's id by id or name.
+async def tenant(conn: Connection, named: str) -> str:
+    """Return the id of a group, named by id or name.
 
     Raises:
-        NotFound
+        NotFound: there is none.
     """
     found: str | None = await conn.fetchval(_TENANT, named)
     if found is None:
-        raise NotFound(f"There is no tenant {named!r}.", {"field": "tenant"})
+        raise NotFound(f"There is no tenant {named!r}.")
     return found
 
 
-async def find_site(conn: Connection, tenant_id: str, named: str) -> str:
-    """Return a site's id by id or name.
+async def site(conn: Connection, tenant_id: str, named: str) -> str:
+    """Return the id of a site of a group, named by id or name.
 
     Raises:
-        NotFound
+        NotFound: there is none.
     """
     found: str | None = await conn.fetchval(_SITE, tenant_id, named)
     if found is None:
-        raise NotFound(f"The tenant has no site {named!r}.", {"field": "site"})
+        raise NotFound(f"Tenant {tenant_id} has no site {named!r}.")
     return found
 
 
-async def add_tenant(conn: Connection, name: str, time_zone: str = "UTC") -> str:
-    """Return the tenant's id; it gets the site ``main``."""
-    try:
-        ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise BadPayload(f"{time_zone!r} is no time zone, e.g. Europe/Madrid.", {"field": "time-zone"}) from None
-    known: str | None = await conn.fetchval(_TENANT, name)
-    if known is not None:
-        return known
-    tenant_id = slug(name)
-    await conn.execute(_ADD_TENANT, tenant_id, name, time_zone)
-    await add_site(conn, tenant_id, "main")
-    await _done(conn, tenant_id, "tenant_added", tenant_id)
+async def person(conn: Connection, email: str) -> str:
+    """Return the id of a person.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found: str | None = await conn.fetchval(_PERSON, email.strip())
+    if found is None:
+        raise NotFound(f"There is no user {email!r}.")
+    return found
+
+
+async def groups(conn: Connection, user_id: str) -> list[str]:
+    """Return the groups that a person belongs to."""
+    return [r["tenant_id"] for r in await conn.fetch(_GROUPS, user_id)]
+
+
+async def add_tenant(conn: Connection, name: str, time_zone: str | None = None) -> str:
+    """Add a group with its site ``main``; return its id.
+
+    Raises:
+        BadPayload: no such time zone.
+    """
+    name = _named(name)
+    if time_zone is not None:
+        try:
+            ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            message = f"There is no time zone {time_zone!r}; one is Europe/Berlin."
+            raise BadPayload(message, {"field": "time_zone"}) from None
+    tenant_id: str | None = await conn.fetchval(_TENANT_NAMED, name)
+    if tenant_id is None:
+        tenant_id = slug(name)
+        if not await conn.fetchval(_TENANT_FREE, tenant_id):
+            tenant_id = f"{tenant_id}-{uuid7().hex[-6:]}"
+        await conn.execute(_TENANT_ADD, tenant_id, name, time_zone or "UTC")
+        await conn.execute(_TENANT_HEAD, tenant_id)
+        await access.record(conn, tenant_id, None, "tenant_added", tenant_id)
+        await add_site(conn, tenant_id, MAIN)
+    elif time_zone is not None:
+        await conn.execute(_TENANT_ZONE, tenant_id, time_zone)
+        await access.record(conn, tenant_id, None, "tenant_changed", tenant_id)
     return tenant_id
 
 
-async def add_site(conn: Connection, tenant_id: str, name: str, jurisdiction: str | None = None) -> str:
-    """Return the site's id."""
-    known: str | None = await conn.fetchval(_SITE, tenant_id, name)
-    if known is not None:
-        return known
-    site_id = slug(name)
-    await conn.execute(_ADD_SITE, tenant_id, site_id, name, jurisdiction, f"{tenant_id}.{site_id}")
-    await _done(conn, tenant_id, "site_added", site_id)
+async def add_site(
+    conn: Connection, tenant_id: str, name: str, *, jurisdiction: str | None = None, issuer: str | None = None
+) -> str:
+    """Add a hospital to a group; return its id. ``issuer`` is of patient ids that arrive without one."""
+    name = _named(name)
+    site_id: str | None = await conn.fetchval(_SITE_NAMED, tenant_id, name)
+    if site_id is None:
+        site_id = slug(name)
+        if not await conn.fetchval(_SITE_FREE, tenant_id, site_id):
+            site_id = f"{site_id}-{uuid7().hex[-6:]}"
+        issuer = _named(issuer, "issuer") if issuer else site_id
+        await conn.execute(_SITE_ADD, tenant_id, site_id, name, jurisdiction, issuer)
+        await access.record(conn, tenant_id, None, "site_added", site_id)
+    elif jurisdiction is not None:
+        await conn.execute(_SITE_SET, tenant_id, site_id, jurisdiction)
+        await access.record(conn, tenant_id, None, "site_changed", site_id)
     return site_id
 
 
-async def add_user(  # noqa: PLR0913 - a person
-    conn: Connection,
-    tenant_id: str | None,
-    role: str,
-    email: str,
-    *,
-    name: str = "",
-    password: str | None = None,
-    sites: Sequence[str] = (),
-    skills: Skills | None = None,
-) -> tuple[str, str | None]:
-    """Return the user's id, and the password when one was made up.
+async def add_person(conn: Connection, who: Person) -> tuple[str, str | None]:
+    """Add a person, or a membership to one who is known; return her id and a password that was made for her.
 
     Raises:
-        BadPayload: no such role, or a site-bound role without a site.
+        BadPayload: no e-mail address; a role that needs a group without one.
+        NotFound: no such site.
     """
-    role = spelled(role)
-    if role not in {r.value for r in Role}:
-        raise BadPayload(f"role is one of {', '.join(r.value for r in Role)}.", {"field": "role"})
-    if tenant_id is None and role != Role.OPERATOR:
-        raise BadPayload("Name the tenant.", {"field": "tenant"})
-    if "@" not in email:
-        raise BadPayload("That is no e-mail address.", {"field": "email"})
-    user_id: str | None = await conn.fetchval(_PERSON, email.lower())
+    email = who.email.strip()
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email) or not email.isprintable():
+        raise BadPayload(f"{who.email!r} is not an e-mail address.", {"field": "email"})
+    if who.role is not Role.OPERATOR and who.tenant_id is None:
+        raise BadPayload(f"A {who.role} belongs to a tenant: name it.", {"field": "tenant"})
+    if who.password == "":
+        raise BadPayload("The password is empty.", {"field": "password"})
+    operator = who.role is Role.OPERATOR
+    user_id: str | None = await conn.fetchval(_PERSON, email)
     made = None
     if user_id is None:
-        made = None if password else secrets.token_urlsafe(12)
-        user_id = str(uuid7())
-        hashed = hash_password(password or made or "")
-        await conn.execute(_ADD_PERSON, user_id, email.lower(), name or email, hashed, role == Role.OPERATOR)
-    if tenant_id is not None and role != Role.OPERATOR:
-        bound = list(sites) if sites or role not in SITE_BOUND else ["main"]
-        s = skills or Skills()
-        await conn.execute(
-            _ADD_MEMBER, tenant_id, user_id, role, bound, list(s.licences), list(s.subspecialties),
-            list(s.modalities), s.capacity,
-        )  # fmt: skip
-        await _done(conn, tenant_id, "user_added", user_id)
+        made = secrets.token_urlsafe(12) if who.password is None else None
+        hashed = hash_password(who.password or made or "")
+        name = _named(who.name or email.partition("@")[0])
+        user_id = await conn.fetchval(_PERSON_ADD, str(uuid7()), email, name, hashed, operator)
+        if user_id is None:  # somebody else has just added her
+            return await add_person(conn, who)
+    else:
+        hashed_or_none = hash_password(who.password) if who.password is not None else None
+        await conn.execute(_PERSON_SET, user_id, who.name, hashed_or_none, operator)
+    if who.tenant_id is not None and not operator:
+        named = who.sites or ([MAIN] if who.role in SITE_BOUND else [])
+        sites = sorted({await site(conn, who.tenant_id, s) for s in named})
+        await conn.execute(_MEMBERSHIP, who.tenant_id, user_id, str(who.role), sites)
+    await access.record(conn, who.tenant_id or PLATFORM, None, "user_added", user_id)
     return user_id, made
 
 
-def _overlap(a: Any, aet: str, called: str | None, source: str | None) -> bool:
-    same_called = a["called_aet"] is None or called is None or a["called_aet"] == called
-    if a["aet"] != aet or not same_called:
-        return False
-    if a["source"] is None or source is None:
-        return True
-    one, other = ip_network(a["source"]), ip_network(source)
-    return one.version == other.version and one.overlaps(other)
-
-
-async def add_ae(  # noqa: PLR0913 - a caller
-    conn: Connection,
-    tenant_id: str,
-    site_id: str,
-    aet: str,
-    host: str,
-    port: int,
-    *,
-    called: str | None = None,
-    source: str | None = None,
-) -> str:
-    """Return the AE's id.
+async def deactivate(conn: Connection, user_id: str, tenant_id: str | None = None) -> None:
+    """End what a person may do: in one group, or everywhere.
 
     Raises:
-        BadPayload: two sites could claim the same caller.
+        NotFound: she does not belong to the group.
     """
-    try:
-        source = str(ip_network(source)) if source else None
-    except ValueError:
-        raise BadPayload(f"{source!r} is no address range, e.g. 10.1.0.0/16.", {"field": "from"}) from None
-    for known in await conn.fetch(_CALLERS, aet):
-        if _overlap(known, aet, called, source):
-            if (known["tenant_id"], known["site_id"]) == (tenant_id, site_id):
-                return aet
-            raise BadPayload(
-                f"{aet} could be two sites' caller. Tell them apart by --called or --from.", {"field": "aet"}
-            )
-    ae_id = str(uuid7())
-    await conn.execute(_ADD_AE, tenant_id, site_id, ae_id, aet, called, source, host, port)
-    await _done(conn, tenant_id, "ae_added", aet)
-    return ae_id
-
-
-async def add_token(conn: Connection, email: str, tenant: str | None, hours: float) -> str:
-    """Return an API token of a person.
-
-    Raises:
-        NotFound: no such person or membership.
-        BadPayload: several groups and none named.
-    """
-    user_id: str | None = await conn.fetchval(_PERSON, email.lower())
-    if user_id is None:
-        raise NotFound(f"There is nobody with the address {email}.", {"field": "user"})
-    groups = [r["tenant_id"] for r in await conn.fetch(_MEMBERSHIPS, email.lower())]
-    if tenant is not None:
-        groups = [g for g in groups if g == await find_tenant(conn, tenant)]
-        if not groups:
-            raise NotFound("She does not belong to that tenant.", {"field": "tenant"})
-    if len(groups) > 1:
-        raise BadPayload("She belongs to several tenants: name one.", {"field": "tenant"})
-    return await _token(conn, "api", user_id, groups[0] if groups else None, hours)
-
-
-async def add_wall(conn: Connection, tenant_id: str, hours: float) -> str:
-    """Return a read-only token for a screen on a wall."""
-    return await _token(conn, "wall", None, tenant_id, hours)
-
-
-async def _token(conn: Connection, kind: str, user_id: str | None, tenant_id: str | None, hours: float) -> str:
-    token = new_token()
-    await conn.execute(_ADD_TOKEN, digest(token), kind, str(uuid7()), user_id, tenant_id, hours)
-    if tenant_id is not None:
-        await _done(conn, tenant_id, "token_added", user_id or "wall")
-    return token
-
-
-async def revoke_token(conn: Connection, token: str) -> str:
-    """End a token and return its family.
-
-    Raises:
-        NotFound
-    """
-    family: str | None = await conn.fetchval(_REVOKE, digest(token))
-    if family is None:
-        raise NotFound("There is no such token.", {"field": "token"})
-    return family
-
-
-async def add_webhook(
-    conn: Connection, tenant_id: str, url: str, site_id: str | None, secret: str | None
-) -> tuple[str, str]:
-    """Return the webhook's id and the secret its messages are signed with.
-
-    Raises:
-        BadPayload: no http address.
-    """
-    if not re.match(r"https?://[^\s/]+", url):
-        raise BadPayload("url begins with https:// or http://.", {"field": "url"})
-    webhook_id, key = str(uuid7()), secret or secrets.token_urlsafe(32)
-    await conn.execute(_ADD_HOOK, tenant_id, webhook_id, site_id, url, key)
-    await _done(conn, tenant_id, "webhook_added", webhook_id)
-    return webhook_id, key
+    if tenant_id is None:
+        await conn.execute(_DEACTIVATE, user_id)
+        for group in await groups(conn, user_id) or [PLATFORM]:
+            await access.record(conn, group, None, "user_deactivated", user_id)
+        return
+    if await conn.fetchval(_LEAVE, tenant_id, user_id) is None:
+        raise NotFound("She does not belong to this tenant.")
+    await access.record(conn, tenant_id, None, "user_deactivated", user_id)
 
 
 async def add_shift(conn: Connection, tenant_id: str, user_id: str, starts_at: datetime, ends_at: datetime) -> None:
-    """Put a reader on the roster."""
-    await conn.execute(_ADD_SHIFT, tenant_id, user_id, starts_at, ends_at)
+    """Put a reader on the roster.
+
+    Raises:
+        BadPayload: it ends before it begins.
+    """
+    if ends_at <= starts_at:
+        raise BadPayload("A shift ends after it begins.", {"field": "to"})
+    await conn.execute(_SHIFT, tenant_id, user_id, starts_at, ends_at)
+    await access.record(conn, tenant_id, None, "shift_added", user_id)
 
 
-async def set_policy(conn: Connection, tenant_id: str, body: dict[str, Any]) -> None:
-    """Set the tenant's policy from now on."""
-    await conn.execute(_ADD_POLICY, tenant_id, msgspec.json.encode(body).decode())
-    await _done(conn, tenant_id, "policy_set", "")
+async def set_reader(conn: Connection, tenant_id: str, user_id: str, what: Reader) -> None:
+    """Say what a radiologist may read, and how much at a time.
 
-
-async def counts(conn: Connection) -> dict[str, int]:
-    """Return what ``status`` counts over all tenants."""
-    return dict(await conn.fetchrow(COUNTS) or {})
+    Raises:
+        NotFound: she does not read for this group.
+    """
+    fields = (what.licences, what.subspecialties, what.modalities, what.capacity)
+    if await conn.fetchval(_READER, tenant_id, user_id, *fields) is None:
+        raise NotFound("She does not read for this tenant.")
+    await access.record(conn, tenant_id, None, "reader_set", user_id)

@@ -15,3 +15,12 @@ AWAY: tuple[type[BaseException], ...] = (
     asyncpg.InvalidCachedStatementError,
 )
 """Connection refused or lost, server starting or stopping, out of slots or disk, deadlock, stale plan."""
+
+NOT_READY: tuple[type[BaseException], ...] = (
+    *AWAY,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedTableError,
+)
+"""Away, or up and not yet migrated: no roles, no database, no schema."""

@@ -1,221 +1,281 @@
-"""``readingroom admin``: tenants, sites, people, AE titles, tokens, webhooks. What it changes acts within a second."""
+"""``readingroom admin``: groups, sites, people, machines and policies of a running instance.
+
+Everything may be said twice: the second time changes what differs and prints the same id.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import json as jsons
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+import json
+from datetime import UTC, datetime
+from typing import Annotated
 
+import msgspec
 import typer
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from actors.domain.errors import ReadingRoomError
-from actors.domain.policy import policy as parsed
-from readingroom.settings import Settings
-from storage import admin
-from storage.faults import AWAY
-from storage.pool import Connection, Database
+from actors.domain.errors import BadPayload
+from actors.domain.policy import policy
+from actors.domain.words import Role, spelled
+from readingroom.cli import tokens
+from readingroom.cli.instance import AsJson, Data, Hand, SiteNames, TenantName, act, refuse, say
+from storage import access, admin, peers, policies, sessions
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-app = typer.Typer(help="Set up and look after an instance.", no_args_is_help=True)
-tenant = typer.Typer(help="Reading groups.", no_args_is_help=True)
-site = typer.Typer(help="Hospitals that a group reads for.", no_args_is_help=True)
-user = typer.Typer(help="People and what they are in a group.", no_args_is_help=True)
-ae = typer.Typer(help="Who may send, and where we send.", no_args_is_help=True)
-webhook = typer.Typer(help="Where signed reports are delivered.", no_args_is_help=True)
-policy = typer.Typer(help="Offers, due times, capacity.", no_args_is_help=True)
-for _name, _group in (
-    ("tenant", tenant),
-    ("site", site),
-    ("user", user),
-    ("ae", ae),
-    ("webhook", webhook),
-    ("policy", policy),
-):
-    app.add_typer(_group, name=_name)
-
-_WRONG = 2
-Data = Annotated[Path | None, typer.Option(help="Directory of the instance.", show_default="READINGROOM_DATA")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Tenant = Annotated[str, typer.Option(help="Id or name.")]
-Site = Annotated[str | None, typer.Option(help="Id or name.")]
+app = typer.Typer(
+    help="Set up a running instance: groups, sites, people, machines, policies. A change acts within a second.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
 
 
-def run(data: Path | None, work: Callable[[Connection], Awaitable[Any]], changed: str = "") -> Any:
-    """Do one piece of work in a transaction, then tell the gateways whose rights changed.
-
-    Exits with 2 and a sentence when the input is wrong or the instance does not run.
-    """
-    settings = Settings(**({"data": data} if data else {}))
-
-    async def inside() -> Any:
-        db = await Database(settings.dsn("rr_admin"), max_size=1).open()
-        try:
-            async with db.scope() as conn:
-                result = await work(conn)
-        finally:
-            await db.close()
-        with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(1), Redis.from_url(settings.valkey_url) as client:
-                await client.publish("auth", changed or "*")
-        return result
-
-    if not settings.database_url and not (settings.data / "secrets.json").exists():
-        typer.echo(
-            f"There is no instance in {settings.data}. Start one with `readingroom up`, or name it with --data.",
-            err=True,
-        )
-        raise typer.Exit(_WRONG)
-    try:
-        return asyncio.run(inside())
-    except ReadingRoomError as exc:
-        typer.echo(str(exc), err=True)
-        raise typer.Exit(_WRONG) from None
-    except AWAY:
-        typer.echo(f"The instance in {settings.data} does not run. Start it with `readingroom up`.", err=True)
-        raise typer.Exit(_WRONG) from None
+def _group(name: str, text: str) -> typer.Typer:
+    group = typer.Typer(help=text, no_args_is_help=True)
+    app.add_typer(group, name=name)
+    return group
 
 
-def show(json: bool, text: str, **fields: Any) -> None:  # noqa: FBT001 - the flag of every command
-    """Print one line, or the same as JSON."""
-    typer.echo(jsons.dumps(fields) if json else text)
+_tenants = _group("tenant", "Reading groups.")
+_sites = _group("site", "The hospitals that a group reads for.")
+_users = _group("user", "People and what they are where.")
+_people = _group("people", "People and what they are where.")
+_readers = _group("reader", "What a radiologist may read.")
+_shifts = _group("shift", "The roster.")
+_aes = _group("ae", "DICOM application entities: who calls us, and where we send.")
+_webhooks = _group("webhook", "Who is told of signed reports.")
+_policies = _group("policy", "How long offers stay open, when clocks warn and breach, how much one may hold.")
+app.add_typer(tokens.app, name="token")
+
+Email = Annotated[str, typer.Option(help="Whose: the address she logs in with.")]
 
 
-@tenant.command("add", epilog="Example: readingroom admin tenant add 'Night Group' --time-zone Europe/Madrid")
-def tenant_add(name: str, *, time_zone: str = "UTC", data: Data = None, json: Json = False) -> None:
-    """Add a reading group; it gets the site `main`. Prints its id."""
-    made = run(data, lambda c: admin.add_tenant(c, name, time_zone))
-    show(json, made, id=made)
-
-
-@site.command("add", epilog="Example: readingroom admin site add --tenant night-group 'Harbor' --jurisdiction US-ME")
-def site_add(
-    name: str, *, tenant: Tenant, jurisdiction: str | None = None, data: Data = None, json: Json = False
+@_tenants.command(
+    "add", epilog="Example: readingroom admin tenant add 'North Star Radiology' --time-zone Europe/Berlin"
+)
+def tenant_add(
+    name: str,
+    *,
+    time_zone: Annotated[str | None, typer.Option(help="Whose midnight ends a day.", show_default="UTC")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Add a hospital. Prints its id."""
+    """Add a reading group with its site `main`; print its ID."""
 
-    async def work(conn: Connection) -> str:
-        return await admin.add_site(conn, await admin.find_tenant(conn, tenant), name, jurisdiction)
+    async def work(hand: Hand) -> str:
+        return await admin.add_tenant(hand.conn, name, time_zone)
 
-    made = run(data, work)
-    show(json, made, id=made)
+    say(act(data, work), as_json=as_json)
 
 
-@user.command(
-    "add", epilog="Example: readingroom admin user add --tenant night-group --role radiologist --email ada@x.org"
+@_sites.command("add", epilog="Example: readingroom admin site add --tenant north-star 'Harbor St. Aldous'")
+def site_add(  # noqa: PLR0913 - one parameter a flag
+    name: str,
+    *,
+    tenant: TenantName,
+    jurisdiction: Annotated[str | None, typer.Option(help="A licence that readers need, as US-CA.")] = None,
+    issuer: Annotated[str | None, typer.Option(help="Issuer of patient ids that arrive without one.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a hospital to a group; print its ID."""
+
+    async def work(hand: Hand) -> str:
+        tenant_id = await hand.tenant(tenant)
+        return await admin.add_site(hand.conn, tenant_id, name, jurisdiction=jurisdiction, issuer=issuer)
+
+    say(act(data, work), as_json=as_json)
+
+
+def _role(text: str) -> Role:
+    word = spelled(text.strip().lower())
+    if word not in set(Role):
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(Role)}.")
+    return Role(word)
+
+
+@_users.command(
+    "add",
+    epilog="Example: readingroom admin user add --tenant north-star --role radiologist --email ada@example.org --name 'Ada'",
 )
 def user_add(  # noqa: PLR0913 - one parameter a flag
     *,
-    role: Annotated[str, typer.Option()],
-    email: Annotated[str, typer.Option()],
-    tenant: Annotated[str | None, typer.Option(help="Id or name; none for an operator.")] = None,
-    name: str = "",
-    password: Annotated[str | None, typer.Option(help="Else one is made up and printed.")] = None,
-    site: Annotated[list[str] | None, typer.Option(help="Id or name; may be repeated.")] = None,
-    licence: Annotated[list[str] | None, typer.Option(help="A reader's jurisdiction; may be repeated.")] = None,
-    subspecialty: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    role: Annotated[Role, typer.Option(parser=_role, metavar="ROLE", help=f"One of {', '.join(Role)}.")],
+    email: Email,
+    tenant: Annotated[str | None, typer.Option(help="The reading group; an operator has none.")] = None,
+    name: Annotated[str | None, typer.Option(help="As colleagues see it.")] = None,
+    password: Annotated[str | None, typer.Option(help="Made and printed when absent.")] = None,
+    site: SiteNames = None,
     data: Data = None,
-    json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Add a person, or a membership to one who exists. Prints `ID`, or `ID PASSWORD` when one was made up."""
+    """Add a person, or a membership to one who is known; print ID, or ID PASSWORD when one was made."""
 
-    async def work(conn: Connection) -> tuple[str, str | None]:
-        tenant_id = await admin.find_tenant(conn, tenant) if tenant else None
-        sites = [await admin.find_site(conn, tenant_id, s) for s in site or []] if tenant_id else []
-        skills = admin.Skills(licence or (), subspecialty or ())
-        return await admin.add_user(
-            conn, tenant_id, role, email, name=name, password=password, sites=sites, skills=skills
-        )
+    async def work(hand: Hand) -> tuple[str, str | None]:
+        tenant_id = await hand.tenant(tenant) if tenant is not None else None
+        who = admin.Person(email, role, tenant_id, name, password, site or [])
+        added = await admin.add_person(hand.conn, who)
+        hand.changed.append(f"user:{added[0]}")
+        return added
 
-    user_id, made = run(data, work)
-    show(json, f"{user_id} {made}" if made else user_id, id=user_id, **({"password": made} if made else {}))
+    say(*act(data, work), as_json=as_json)
 
 
-@ae.command("add", epilog="Example: readingroom admin ae add --tenant night-group --aet CT1 --host 10.1.2.3 --port 104")
+@_people.command(
+    "deactivate", epilog="Example: readingroom admin people deactivate ada@example.org --tenant north-star"
+)
+def people_deactivate(
+    email: str,
+    *,
+    tenant: Annotated[str | None, typer.Option(help="In this group only.", show_default="everywhere")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a person's sessions, tokens and sockets, and let her begin no more; print her ID."""
+
+    async def work(hand: Hand) -> str:
+        user_id = await admin.person(hand.conn, email)
+        tenant_id = await hand.tenant(tenant) if tenant is not None else None
+        await admin.deactivate(hand.conn, user_id, tenant_id)
+        await sessions.revoke_person(hand.conn, user_id, tenant_id)
+        hand.changed.append(f"user:{user_id}")
+        return user_id
+
+    say(act(data, work), as_json=as_json)
+
+
+@_readers.command(
+    "set",
+    epilog="Example: readingroom admin reader set --tenant north-star --email ada@example.org --subspecialty neuro",
+)
+def reader_set(  # noqa: PLR0913 - one parameter a flag
+    *,
+    tenant: TenantName,
+    email: Annotated[str, typer.Option("--email", "--user", help="Which radiologist.")],
+    licence: Annotated[list[str] | None, typer.Option(help="A jurisdiction, as US-CA; repeat.")] = None,
+    subspecialty: Annotated[list[str] | None, typer.Option(help="As neuro or chest; repeat.")] = None,
+    modality: Annotated[list[str] | None, typer.Option(help="As CT or MR; repeat.")] = None,
+    capacity: Annotated[int | None, typer.Option(min=1, help="How many at a time.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a radiologist may read and how much at a time; print her ID."""
+
+    async def work(hand: Hand) -> str:
+        tenant_id, user_id = await hand.tenant(tenant), await admin.person(hand.conn, email)
+        what = admin.Reader(licence or None, subspecialty or None, modality or None, capacity)
+        await admin.set_reader(hand.conn, tenant_id, user_id, what)
+        hand.changed.append(f"user:{user_id}")
+        return user_id
+
+    say(act(data, work), as_json=as_json)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not an instant; one is 2026-03-01T08:00Z.") from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+@_shifts.command(
+    "add",
+    epilog="Example: readingroom admin shift add --tenant north-star --email ada@example.org --from 2026-03-01T08:00Z "
+    "--to 2026-03-01T18:00Z",
+)
+def shift_add(  # noqa: PLR0913 - one parameter a flag
+    *,
+    tenant: TenantName,
+    email: Annotated[str, typer.Option("--email", "--user", help="Which radiologist.")],
+    starts_at: Annotated[datetime, typer.Option("--from", parser=_instant, metavar="INSTANT", help="ISO 8601.")],
+    ends_at: Annotated[datetime, typer.Option("--to", parser=_instant, metavar="INSTANT", help="ISO 8601.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a radiologist on the roster; print her ID."""
+
+    async def work(hand: Hand) -> str:
+        tenant_id, user_id = await hand.tenant(tenant), await admin.person(hand.conn, email)
+        await admin.add_shift(hand.conn, tenant_id, user_id, starts_at, ends_at)
+        hand.changed.append(f"user:{user_id}")
+        return user_id
+
+    say(act(data, work), as_json=as_json)
+
+
+@_aes.command(
+    "add",
+    epilog="Example: readingroom admin ae add --tenant north-star --site harbor --aet CT1 --host 10.1.0.7 --port 104 "
+    "--from 10.1.0.0/16",
+)
 def ae_add(  # noqa: PLR0913 - one parameter a flag
     *,
-    tenant: Tenant,
-    aet: Annotated[str, typer.Option(help="Its AE title.")],
-    host: Annotated[str, typer.Option(help="Where we send to it.")],
-    port: Annotated[int, typer.Option(help="Where we send to it.")],
-    site: Site = None,
-    called: Annotated[str | None, typer.Option(help="The AE title it calls us by.")] = None,
-    source: Annotated[str | None, typer.Option("--from", help="Address range it calls from, CIDR.")] = None,
+    tenant: TenantName,
+    aet: Annotated[str, typer.Option(help="The AE title it calls with.")],
+    host: Annotated[str, typer.Option(help="Where we send.")],
+    port: Annotated[int, typer.Option(help="Where we send.")],
+    site: SiteNames = None,
+    called: Annotated[str | None, typer.Option(help="The AE title it calls.", show_default="any")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Where it calls from, a CIDR.", show_default="any")
+    ] = None,
     data: Data = None,
-    json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Let a modality or PACS of a site send. Prints an id."""
+    """Say whose an application entity is; print its ID. A call that could be two sites' is refused."""
 
-    async def work(conn: Connection) -> str:
-        tenant_id = await admin.find_tenant(conn, tenant)
-        site_id = await admin.find_site(conn, tenant_id, site or "main")
-        return await admin.add_ae(conn, tenant_id, site_id, aet, host, port, called=called, source=source)
+    async def work(hand: Hand) -> str:
+        tenant_id = await hand.tenant(tenant)
+        site_id = await hand.one_site(tenant_id, site) or admin.MAIN
+        return await peers.add_ae(hand.conn, peers.Ae(tenant_id, site_id, aet, host, port, called, source))
 
-    made = run(data, work)
-    show(json, made, id=made)
+    say(act(data, work), as_json=as_json)
 
 
-@webhook.command(
-    "add", epilog="Example: readingroom admin webhook add --tenant night-group --url https://his.example/reports"
+@_webhooks.command(
+    "add", epilog="Example: readingroom admin webhook add --tenant north-star --url https://ris.example/in"
 )
-def webhook_add(
-    *, tenant: Tenant, url: Annotated[str, typer.Option()], site: Site = None, secret: str | None = None,
-    data: Data = None, json: Json = False,
-) -> None:  # fmt: skip
-    """Deliver signed reports to an address. Prints `ID`, or `ID SECRET` when one was made up."""
-
-    async def work(conn: Connection) -> tuple[str, str]:
-        tenant_id = await admin.find_tenant(conn, tenant)
-        site_id = await admin.find_site(conn, tenant_id, site) if site else None
-        return await admin.add_webhook(conn, tenant_id, url, site_id, secret)
-
-    made, key = run(data, work)
-    show(json, made if secret else f"{made} {key}", id=made, secret=key)
-
-
-@policy.command("set", epilog="Example: readingroom admin policy set --tenant night-group policy.json")
-def policy_set(file: Path, *, tenant: Tenant, data: Data = None, json: Json = False) -> None:
-    """Set offers, due times and capacity from a JSON file; later studies follow it."""
-
-    async def work(conn: Connection) -> None:
-        await admin.set_policy(
-            conn, await admin.find_tenant(conn, tenant), parsed(jsons.loads(file.read_text())).body()
-        )
-
-    run(data, work)
-    show(json, "set", ok=True)
-
-
-@app.command(epilog="Examples: readingroom admin token --user ada@x.org; readingroom admin token revoke TOKEN")
-def token(  # noqa: PLR0913 - one parameter a flag
-    action: Annotated[str | None, typer.Argument(help="`revoke`, then the token.")] = None,
-    value: Annotated[str | None, typer.Argument(help="The token to revoke.")] = None,
+def webhook_add(  # noqa: PLR0913 - one parameter a flag
     *,
-    user: Annotated[str | None, typer.Option(help="E-mail of the person.")] = None,
-    wall: Annotated[bool, typer.Option(help="A read-only token for a screen on a wall.")] = False,
-    tenant: Annotated[str | None, typer.Option(help="Id or name.")] = None,
-    hours: float = 12,
+    tenant: TenantName,
+    url: Annotated[str, typer.Option(help="Where to POST {id, type, at, report}.")],
+    site: SiteNames = None,
+    secret: Annotated[str | None, typer.Option(help="Key of the signature; made and printed when absent.")] = None,
     data: Data = None,
-    json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Print an API bearer token, alone on its line; or end one."""
-    if action == "revoke" and value:
-        run(data, lambda c: admin.revoke_token(c, value))
-        show(json, "revoked", ok=True)
-        return
+    """Deliver signed reports to an address; print ID, or ID SECRET when one was made."""
 
-    async def work(conn: Connection) -> str:
-        if wall and tenant:
-            return await admin.add_wall(conn, await admin.find_tenant(conn, tenant), hours)
-        return await admin.add_token(conn, user or "", tenant, hours)
+    async def work(hand: Hand) -> tuple[str, str | None]:
+        tenant_id = await hand.tenant(tenant)
+        return await peers.add_webhook(hand.conn, tenant_id, await hand.one_site(tenant_id, site), url, secret)
 
-    if action is not None or not (user or (wall and tenant)):
-        typer.echo("Name --user EMAIL, or --wall with --tenant, or: token revoke TOKEN.", err=True)
-        raise typer.Exit(_WRONG)
-    made = run(data, work)
-    show(json, made, token=made)
+    say(*act(data, work), as_json=as_json, names=("id", "secret"))
+
+
+@_policies.command("set", epilog="Example: readingroom admin policy set --tenant north-star policy.json")
+def policy_set(
+    file: Annotated[typer.FileText, typer.Argument(help="JSON as GET /api/policy answers it; - is standard input.")],
+    *,
+    tenant: TenantName,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set a group's policy for later studies and offers; print the group's ID."""
+    try:
+        said = json.load(file)
+        if not isinstance(said, dict):
+            refuse(f"{file.name}: expected a JSON object.")
+        body = policy(said).body()
+    except ValueError as error:
+        refuse(f"{file.name} is not JSON: {error}")
+    except BadPayload as error:
+        refuse(f"{file.name}: {error}")
+
+    async def work(hand: Hand) -> str:
+        tenant_id = await hand.tenant(tenant)
+        if msgspec.json.encode(body) != msgspec.json.encode(await policies.read(hand.conn, tenant_id)):
+            version = await policies.write(hand.conn, tenant_id, body, None)
+            await access.record(hand.conn, tenant_id, None, "policy_set", str(version))
+            hand.changed.append(f"tenant:{tenant_id}")
+        return tenant_id
+
+    say(act(data, work), as_json=as_json)
