@@ -24,7 +24,8 @@ _FLUID_HU = 17
 def load(directory: Path) -> Volume:
     """Return a CT series on the lattice, tilted or unevenly spaced as it may be; triage itself would refuse it."""
     slices = sorted(
-        (dcmread(path) for path in directory.iterdir() if path.is_file()), key=lambda ds: float(ds.ImagePositionPatient[2])
+        (dcmread(path) for path in directory.iterdir() if path.is_file()),
+        key=lambda ds: float(ds.ImagePositionPatient[2]),
     )
     z = np.asarray([float(ds.ImagePositionPatient[2]) for ds in slices])
     hu = np.stack(
@@ -44,7 +45,7 @@ def varied(rng: np.random.Generator, hu: Volume) -> Volume:
     matrix = np.eye(3)
     matrix[1:, 1:] = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) / scale
     middle = (np.asarray(hu.shape) - 1) / 2
-    offset = middle - matrix @ (middle + [0, *rng.normal(0, 2, 2)])
+    offset = middle - matrix @ (middle + [0, *rng.normal(0, 2, 2)])  # noqa: RUF005
     moved: Volume = ndimage.affine_transform(hu, matrix, offset, order=1, cval=-1000.0)
     if chance(rng, 0.5):
         moved = moved[:, :, ::-1]
@@ -61,8 +62,8 @@ def stage(hu: Volume) -> Head:
     deep = depth > 22  # noqa: PLR2004 - mm
     grid = Grid(slices=len(hu), size=SIZE)
     z, y, x = np.broadcast_arrays(*grid.axes())
-    cz, cy, cx = (float(axis[brain].mean()) for axis in (z, y, x))
-    return Head(grid, hu.copy(), brain, depth.astype(np.float32), fluid & deep, fluid & ~deep, x - cx, y - cy, z - cz)
+    x, y, z = ((axis - axis[brain].mean()).astype(np.float32) for axis in (x, y, z))
+    return Head(grid, hu.copy(), brain, depth.astype(np.float32), fluid & deep, fluid & ~deep, x, y, z)  # type: ignore[arg-type]
 
 
 def grain(rng: np.random.Generator, hu: Volume) -> Volume:

@@ -1,4 +1,4 @@
-"""The head-CT model: a network and the classical measure, joined, on one core."""
+"""The head-CT model: a network that looks where the classical measure lets it, on one core."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
+from scipy import ndimage
 
 from inference.triage import manifest as manifests
 from inference.triage import result
@@ -90,8 +91,10 @@ class HeadCtModel:
         return np.where(found.judged, self.probability(model_input(found)), 0).astype(np.float32)
 
     def suspected_ml(self, found: Hyperdense) -> float:
-        """Return the volume that network and brightness agree on: bright voxels, each as sure as the network is."""
-        return float(self.network(found)[found.bright].sum() * VOXEL_ML)
+        """Return the largest connected volume that the network calls blood; specks do not add up to one."""
+        likely = self.network(found) > self.manifest.operating_point.probability
+        labels, count = ndimage.label(likely)
+        return float(np.bincount(labels.ravel())[1:].max() * VOXEL_ML) if count else 0.0
 
 
 def _providers() -> list[str]:
