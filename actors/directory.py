@@ -27,6 +27,16 @@ class Directory:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._known: dict[str, _Known] = {}
+        self._reading: dict[str, set[str]] = {}
+
+    async def look_around(self, tenants: list[str]) -> None:
+        """Read who is reading now, in whichever group: there she is busy for the others."""
+        async with self._db.scope(tenants) as conn:
+            self._reading = await hydrate.reading(conn)
+
+    def reading_elsewhere(self, tenant_id: str) -> set[str]:
+        """Return who is reading for another group."""
+        return {who for who, where in self._reading.items() if where - {tenant_id}}
 
     async def _of(self, tenant_id: str) -> _Known:
         known = self._known.get(tenant_id)

@@ -17,8 +17,8 @@ import structlog
 from actors import alerts
 from actors.committer import Committer
 from actors.directory import Directory
-from actors.domain.commands import FireTimer
-from actors.domain.errors import ReadingRoomError, Retry
+from actors.domain.commands import Assign, Claim, FireTimer
+from actors.domain.errors import BadPayload, ReadingRoomError, Retry
 from actors.domain.identity import SHARDS, Key, tenant_key
 from actors.inbox import Inbox
 from actors.mailbox import Mailbox
@@ -27,7 +27,7 @@ from actors.radiologist.actor import RadiologistActor
 from actors.study.actor import StudyActor
 from actors.tenant.actor import TenantActor
 from actors.timers import Timers
-from actors.told import FORWARD, Later, Tick, sealed
+from actors.told import FORWARD, Later, Spent, Tick, sealed
 from storage import answers, heads, inbox, timers
 from storage.commit import Lane
 from storage.faults import AWAY
@@ -93,8 +93,12 @@ class ShardHost:
             raise Retry from exc
 
     async def _start(self) -> None:
-        await self.db.open()
-        await self._waker.open()
+        try:
+            await self.db.open()
+            await self._waker.open()
+        except AWAY:
+            await self.db.close()
+            raise
         self._nudges = Nudges(self._place.valkey_url)
         self._committer = Committer(Lane(self._place.host_dsn), self._nudges.say)
         self._timers = Timers(self._due, self._fire, self.now)
@@ -153,7 +157,16 @@ class ShardHost:
         if cell is None:
             cell = self._cells[key] = Mailbox(key, _KINDS[key.kind](key, self), self)
         answer: dict[str, Any] = await asyncio.shield(self._keep(asyncio.create_task(cell.ask(envelope))))
-        return await self.ask(*answer[FORWARD]) if FORWARD in answer else answer
+        return await self._forward(key, *answer[FORWARD]) if FORWARD in answer else answer
+
+    async def _forward(self, by: Key, key: Key, envelope: Envelope) -> dict[str, Any]:
+        """Ask who an entity said is to answer, now that its mailbox is free."""
+        try:
+            return await self.ask(key, envelope)
+        except BadPayload:
+            if isinstance(envelope.command, Claim | Assign):
+                self.tell(by, sealed(Spent(key.name, envelope.command.grant.offer_id)))
+            raise
 
     async def ask(self, key: Key, envelope: Envelope) -> dict[str, Any]:
         """Ask an entity, here or on another host."""
@@ -250,6 +263,7 @@ class ShardHost:
             try:
                 async with self._waker.scope() as conn:
                     known = await heads.tenants(conn)
+                await self.directory.look_around(list(known))
             except AWAY as exc:
                 log.warning("tenants not read", cause=type(exc).__name__)
                 known = {}

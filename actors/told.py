@@ -47,6 +47,14 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """The host to a tenant's decider: this grant can never land, its idempotency key belongs to another command."""
+
+    study_uid: str
+    offer_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """The host to a tenant's decider, once a second: read what tells may have missed, tell again what got no answer."""
 
@@ -55,7 +63,7 @@ class Later(Exception):
     """The study was told of images a moment ago: keep these and tell it again after ``args[0]`` seconds."""
 
 
-Told: TypeAlias = Changed | ReaderChanged | Missed | Tick
+Told: TypeAlias = Changed | ReaderChanged | Missed | Spent | Tick
 
 
 def sealed(message: Told) -> Envelope:

@@ -77,7 +77,7 @@ class Child:
                 async with self._starting:
                     self._process = await asyncio.to_thread(self.start)
             except (CannotStart, OSError) as exc:
-                log.error("child_not_started", child=self.name, reason=str(exc))
+                log.error("child_not_started", child=self.name, reason=str(exc))  # noqa: TRY400
             else:
                 log.info("child_started", child=self.name, pid=self._process.pid)
                 code = await self._watch(self._process)
@@ -141,8 +141,8 @@ class Child:
         with suppress(ProcessLookupError):
             process.send_signal(self.stop_signal)
         end = asyncio.get_running_loop().time() + grace_s
-        while process.poll() is None and asyncio.get_running_loop().time() < end:
+        while process.poll() is None and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         self._end_group(signal.SIGKILL)
-        while process.poll() is None:
+        while process.poll() is None:  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -162,13 +162,13 @@ def start_postgres(settings: Settings, *, fsync: bool = True) -> subprocess.Pope
         command += ["-c", f"{name}={value}"]
     log = (settings.data / "logs" / "postgres.log").open("ab")
     with log:
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(  # type: ignore[no-any-return]  # noqa: S603
             command,
             stdout=log,
             stderr=log,
             cwd="/",
             process_group=0,
-            **_identity(),  # type: ignore[call-overload,no-any-return]
+            **_identity(),  # type: ignore[call-overload]
         )
 
 

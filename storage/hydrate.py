@@ -59,7 +59,7 @@ READERS = """
 SELECT m.user_id, p.name, m.role, m.licences, m.subspecialties, m.modalities, coalesce(r.state, 'off') AS state,
        r.study_uid, m.capacity,
        EXISTS (SELECT 1 FROM rr.shift s WHERE s.tenant_id = m.tenant_id AND s.user_id = m.user_id
-                  AND s.ends_at > now() - interval '12 hours') AS rostered,
+                  AND s.ends_at > now() - interval '30 days') AS rostered,
        (SELECT max(s.ends_at) FROM rr.shift s WHERE s.tenant_id = m.tenant_id AND s.user_id = m.user_id
            AND s.starts_at <= now() AND s.ends_at > now()) AS shift_ends_at
   FROM rr.membership m
@@ -67,6 +67,15 @@ SELECT m.user_id, p.name, m.role, m.licences, m.subspecialties, m.modalities, co
   LEFT JOIN rr.reader r ON r.tenant_id = m.tenant_id AND r.user_id = m.user_id
  WHERE m.tenant_id = $1 AND m.active AND p.active AND m.role IN ('radiologist', 'resident')
 """
+UNJOINED = """
+SELECT s.study_uid, s.accession_number
+  FROM rr.study s
+  JOIN rr.orders o ON o.tenant_id = s.tenant_id AND o.site_id = s.site_id AND o.accession_number = s.accession_number
+ WHERE s.tenant_id = $1 AND s.open AND 'no_order' = ANY(s.flags) AND NOT o.cancelled AND o.study_uid <> s.study_uid
+ ORDER BY s.study_uid
+"""
+ARMED = "SELECT true FROM rr.timer WHERE tenant_id = $1 AND entity = $2 AND name = $3"
+READING = "SELECT tenant_id, user_id FROM rr.reader WHERE study_uid IS NOT NULL"
 DECIDER = "SELECT decider FROM rr.tenant_head WHERE tenant_id = $1"
 ZONE = "SELECT time_zone FROM rr.tenant WHERE tenant_id = $1"
 MANAGERS = "SELECT user_id FROM rr.membership WHERE tenant_id = $1 AND role = 'manager' AND active ORDER BY user_id"
@@ -208,3 +217,21 @@ async def decider(conn: Connection, tenant_id: str) -> int:
 async def time_zone(conn: Connection, tenant_id: str) -> str:
     """Return the tenant's time zone."""
     return await conn.fetchval(ZONE, tenant_id) or "UTC"
+
+
+async def unjoined(conn: Connection, tenant_id: str) -> list[tuple[str, str]]:
+    """Return images that stand alone although their order is here, with its accession number."""
+    return [(r["study_uid"], r["accession_number"]) for r in await conn.fetch(UNJOINED, tenant_id)]
+
+
+async def timer_armed(conn: Connection, tenant_id: str, entity: str, name: str) -> bool:
+    """Whether an entity's timer is armed."""
+    return bool(await conn.fetchval(ARMED, tenant_id, entity, name))
+
+
+async def reading(conn: Connection) -> dict[str, set[str]]:
+    """Return who is reading, and in which of the tenants in scope."""
+    found: dict[str, set[str]] = {}
+    for row in await conn.fetch(READING):
+        found.setdefault(row["user_id"], set()).add(row["tenant_id"])
+    return found

@@ -76,7 +76,7 @@ async def take(db: Database) -> list[Message]:
 
 async def _message(db: Database, row: Any) -> Message:
     async with db.scope([row["tenant_id"]]) as conn:
-        report = await conn.fetchrow(REPORT, row["tenant_id"], row["report_id"], row["version"])
+        report: Any = await conn.fetchrow(REPORT, row["tenant_id"], row["report_id"], row["version"])
     shown = {
         "report_id": report["report_id"],
         "study_uid": report["study_uid"],

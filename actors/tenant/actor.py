@@ -8,7 +8,7 @@ unanswered ones are told again with the same offer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -16,94 +16,30 @@ from zoneinfo import ZoneInfo
 import structlog
 from uuid_utils import uuid7
 
-from actors.domain.assignment import Reader, Waiting, barred, decide, ineligible
-from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, NextCase, Offer
+from actors.domain.assignment import barred, decide, ineligible
+from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, JoinOrder, NextCase, Offer
 from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry, StaleVersion
 from actors.domain.identity import study_key
+from actors.domain.instant import instant
 from actors.domain.study import LIVE, load
-from actors.domain.unit import FeedItem, TimerArm, Unit
+from actors.domain.unit import FeedItem, Recorded, TimerArm, Unit
 from actors.domain.words import Presence, Priority, Status
 from actors.mailbox import answered, digest
-from actors.told import FORWARD, Changed, Forwarded, ReaderChanged, Tick
-from storage import heads, hydrate
+from actors.tenant.ledger import PRESENT, Ledger, Reservation, possible
+from actors.told import FORWARD, Changed, Forwarded, ReaderChanged, Spent, Tick
+from storage import heads, hydrate, journal
 
 if TYPE_CHECKING:
-    from actors.domain.assignment import Choice
+    from actors.domain.assignment import Choice, Reader, Waiting
     from actors.domain.commands import StudyCommand
     from actors.domain.identity import Key
     from actors.domain.policy import Policy
-    from actors.domain.study import Study
     from actors.world import World
-    from storage.hydrate import Site
 
 log = structlog.get_logger()
 
 _MIDNIGHT = "midnight"
 _REMEMBERED = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What was granted and has not been answered; ``told`` is sent again until it is."""
-
-    radiologist_id: str
-    step: int
-    told: StudyCommand
-
-
-class Ledger:
-    """What the decider knows: studies, readers, reservations."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.studies: dict[str, Study] = {}
-        self.readers: dict[str, Reader] = {}
-        self.sites: dict[str, Site] = {}
-        self.reserved: dict[str, Reservation] = {}
-
-    def learn(self, study: Study) -> None:
-        """Take a study as it stands; versions make this idempotent and proof against reordering."""
-        known = self.studies.get(study.study_uid)
-        if known is not None and known.rev > study.rev:
-            return
-        self.studies[study.study_uid] = study
-        held = self.reserved.get(study.study_uid)
-        if held is not None and study.step > held.step:
-            del self.reserved[study.study_uid]
-        if not study.open:
-            del self.studies[study.study_uid]
-            self.reserved.pop(study.study_uid, None)
-
-    def load(self, radiologist_id: str) -> int:
-        """Live studies of a reader, and what is reserved for her."""
-        live = sum(1 for s in self.studies.values() if s.load_of == radiologist_id and s.study_uid not in self.reserved)
-        return live + sum(1 for held in self.reserved.values() if held.radiologist_id == radiologist_id)
-
-    def loaded(self) -> list[Reader]:
-        """Return the readers with their loads."""
-        return [replace(r, load=self.load(r.radiologist_id)) for r in self.readers.values()]
-
-    def waiting(self, study: Study) -> Waiting:
-        """Return a study as the rules of assignment see it."""
-        site = self.sites.get(study.site_id)
-        return Waiting(
-            study.study_uid,
-            study.step,
-            study.priority,
-            study.acuity,
-            study.sla.due_at if study.sla else None,
-            study.sla.started_at if study.sla else None,
-            study.modality,
-            study.body_part,
-            study.procedure,
-            site.jurisdiction if site else None,
-            study.excluded,
-            {a.radiologist_id: a.at for a in study.asked},
-        )
-
-    def pool(self) -> list[Waiting]:
-        """Return what may be offered now."""
-        return [self.waiting(s) for s in self.studies.values() if s.offerable and s.study_uid not in self.reserved]
 
 
 class TenantActor:
@@ -114,37 +50,38 @@ class TenantActor:
         self._ledger: Ledger | None = None
         self._deposed = False
         self._passed: dict[tuple[str, str], tuple[str, StudyCommand]] = {}  # commands that studies are answering
-        self._warned: dict[str, int] = {}  # study → step at which managers were told that nobody can read it
+        self._warned: dict[str, tuple[int, set[str]]] = {}  # study → step, and what managers were told of it then
 
     def forget(self) -> None:
         """Decide anew: bump the epoch and read the rows before the next message."""
         self._ledger = None
+        self._passed.clear()  # grants of this epoch can land no more once the next one has begun
 
     async def current(self) -> bool:
         """Whether a refusal may be sent: the ledger was read again for it."""
         return True
 
-    async def handle(self, envelope: Envelope) -> dict[str, Any]:  # noqa: C901, PLR0911 - one line a message
+    async def handle(self, envelope: Envelope) -> dict[str, Any]:  # noqa: PLR0911 - one line a message
         """Take one message."""
         message: Any = envelope.command
         if isinstance(message, FireTimer):
-            await self._midnight(message)
+            await self._midnight()
             return {}
-        if isinstance(message, NextCase | AssignStudy) and (known := await self._again(envelope)):
-            return known
         if self._deposed and isinstance(message, Tick):
             return {}  # another host decides; whoever asks here again makes this one decide
         self._deposed = False
         ledger = await self._active()
+        if isinstance(message, NextCase | AssignStudy) and (known := await self._again(envelope)):
+            return known  # only now: what an earlier decider granted has landed by now, or never will
         match message:
+            case Spent():
+                ledger.release(message.study_uid, message.offer_id)
             case Changed():
-                ledger.learn(load(message.doc))
+                freed = ledger.learn(load(message.doc))
+                await self._decide(ledger, None if freed else message.study_uid)
+                return {}
             case ReaderChanged():
-                reader = ledger.readers.get(message.user_id)
-                if reader is not None:
-                    ledger.readers[message.user_id] = replace(reader, presence=Presence(message.state))
-                else:
-                    await self._read_readers(ledger)
+                await self._read_readers(ledger)
             case Tick():
                 if await self._replaced(ledger):
                     return {}
@@ -167,9 +104,14 @@ class TenantActor:
             ledger = Ledger(epoch)  # the epoch is committed: only now are the rows read
             async with self._world.db.scope([tenant_id]) as conn:
                 ledger.studies = await hydrate.open_studies(conn, tenant_id)
+                apart = await hydrate.unjoined(conn, tenant_id)
+                armed = await hydrate.timer_armed(conn, tenant_id, self._key.entity, _MIDNIGHT)
             await self._read_readers(ledger)
+            if not armed:
+                await self._world.commit(await self._night())
             self._ledger = ledger
-            await self._midnight()
+            for study_uid, accession_number in apart:  # the host that should have told them was lost
+                self._world.tell(study_key(tenant_id, study_uid), Envelope(JoinOrder(accession_number)))
             log.info("DeciderActivated", tenant_id=tenant_id, epoch=epoch, studies=len(ledger.studies))
         return self._ledger
 
@@ -178,14 +120,19 @@ class TenantActor:
         policy = await self._world.directory.policy(tenant_id)
         ledger.sites = await self._world.directory.sites(tenant_id)
         async with self._world.db.scope([tenant_id]) as conn:
-            ledger.readers = await hydrate.readers(conn, tenant_id, policy.capacity)
+            readers = await hydrate.readers(conn, tenant_id, policy.capacity)
+        elsewhere = self._world.directory.reading_elsewhere(tenant_id)
+        ledger.readers = {
+            who: replace(r, presence=Presence.BUSY) if who in elsewhere and r.presence in PRESENT else r
+            for who, r in readers.items()
+        }
 
     async def _replaced(self, ledger: Ledger) -> bool:
         """Whether another decider has bumped the epoch; this one then holds its peace."""
         async with self._world.db.scope([self._key.tenant_id]) as conn:
             self._deposed = await hydrate.decider(conn, self._key.tenant_id) != ledger.epoch
         if self._deposed:
-            self._ledger = None
+            self.forget()
         return self._deposed
 
     async def _catch_up(self, ledger: Ledger) -> None:
@@ -193,34 +140,44 @@ class TenantActor:
         tenant_id = self._key.tenant_id
         await self._read_readers(ledger)
         async with self._world.db.scope([tenant_id]) as conn:
-            revs = await hydrate.revs(conn, tenant_id, list(ledger.studies))
-            news = [u for u, rev in revs.items() if u not in ledger.studies or ledger.studies[u].rev < rev]
-            fresh = await hydrate.some_studies(conn, tenant_id, news) if news else {}
-        for study in fresh.values():
-            ledger.learn(study)
+            pos = await heads.position(conn, tenant_id)
+            if pos != ledger.pos:  # every change of a study is in the feed
+                revs = await hydrate.revs(conn, tenant_id, list(ledger.studies))
+                news = [u for u, rev in revs.items() if u not in ledger.studies or ledger.studies[u].rev < rev]
+                fresh = await hydrate.some_studies(conn, tenant_id, news) if news else {}
+                for study in fresh.values():
+                    ledger.learn(study)
+                ledger.pos = pos
         for study_uid, held in ledger.reserved.items():
-            self._world.tell(study_key(tenant_id, study_uid), Envelope(held.told))
+            self._world.tell(study_key(tenant_id, study_uid), held.told)
 
     # -- deciding -----------------------------------------------------------------------------
-    async def _decide(self, ledger: Ledger) -> None:
-        pool = ledger.pool()
+    async def _decide(self, ledger: Ledger, only: str | None = None) -> None:
+        """Offer what can be offered; ``only`` one study when nothing else has become possible."""
+        pool = ledger.pool(only)
         if not pool:
             return
-        now, policy = self._world.now(), await self._world.directory.policy(self._key.tenant_id)
-        for choice in decide(pool, ledger.loaded(), now):
+        now, policy, readers = (
+            self._world.now(),
+            await self._world.directory.policy(self._key.tenant_id),
+            ledger.loaded(),
+        )
+        for choice in decide(possible(pool, readers, now), readers, now):
             self._offer(ledger, choice, policy)
-        await self._nobody(ledger, [w for w in pool if w.study_uid not in ledger.reserved], now)
+        await self._nobody([w for w in pool if w.study_uid not in ledger.reserved], readers, now)
 
     def _offer(self, ledger: Ledger, choice: Choice, policy: Policy) -> None:
         study = ledger.studies[choice.study_uid]
         grant = Grant(choice.radiologist_id, str(uuid7()), choice.step, ledger.epoch, choice.over_cap)
-        told = Offer(grant, choice.why, policy.offer_open_s[study.priority], choice.explanation)
+        told = Envelope(Offer(grant, choice.why, policy.offer_open_s[study.priority], choice.explanation))
         ledger.reserved[choice.study_uid] = Reservation(choice.radiologist_id, choice.step, told)
-        self._world.tell(study_key(self._key.tenant_id, choice.study_uid), Envelope(told))
+        self._world.tell(study_key(self._key.tenant_id, choice.study_uid), told)
 
-    async def _nobody(self, ledger: Ledger, left: list[Waiting], now: datetime) -> None:
-        """Tell the managers, once a study and step, that nobody can take it now."""
-        news = [w for w in left if self._warned.get(w.study_uid) != w.step]
+    async def _nobody(self, left: list[Waiting], readers: list[Reader], now: datetime) -> None:
+        """Tell the managers, once a study, step and reason, that nobody can take it now."""
+        present = [r for r in readers if r.presence in PRESENT]
+        text = "Nobody present may take this study now." if present else "Nobody is present to read this study."
+        news = [w for w in left if text not in self._told(w)]
         if not news:
             return
         tenant_id = self._key.tenant_id
@@ -228,17 +185,31 @@ class TenantActor:
             managers = await hydrate.managers(conn, tenant_id)
         unit = Unit(self._key)
         for waiting in news:
-            self._warned[waiting.study_uid] = waiting.step
-            present = [r for r in ledger.loaded() if r.presence in (Presence.ONLINE, Presence.READING)]
-            why = ineligible(waiting, present[0], now) if present else None
-            text = "Nobody is present to read this study." if not present else "Nobody present may take this study now."
-            message = {"id": str(uuid7()), "study_uid": waiting.study_uid, "text": text, "why": why}
-            data = {"study_uid": waiting.study_uid, "message": message}
-            unit.feed += [FeedItem(f"user:{m}", message["id"] or "", "message_received", data) for m in managers]
+            why = ineligible(waiting, present[0], now) if len(present) == 1 else None
+            said = f"{text[:-1]}: {present[0].name} {why}." if why else text
+            for manager in managers:
+                message = {
+                    "message_id": str(uuid7()),
+                    "by": "",  # the room itself
+                    "to": manager,
+                    "study_uid": waiting.study_uid,
+                    "text": said,
+                    "at": instant(now),
+                }
+                data = {"study_uid": waiting.study_uid, "message": message}
+                unit.feed.append(FeedItem(f"user:{manager}", message["message_id"] or "", "message_received", data))
         if unit.feed:
             await self._world.commit(unit)
-        live = set(ledger.studies)
-        self._warned = {u: step for u, step in self._warned.items() if u in live}
+        for waiting in news:
+            self._told(waiting).add(text)
+
+    def _told(self, waiting: Waiting) -> set[str]:
+        """Return what managers were told of a study at its step."""
+        step, said = self._warned.get(waiting.study_uid, (waiting.step, set()))
+        if step != waiting.step:
+            said = set()
+        self._warned[waiting.study_uid] = (waiting.step, said)
+        return said
 
     # -- persons ------------------------------------------------------------------------------
     async def _next_case(self, ledger: Ledger, envelope: Envelope) -> dict[str, Any]:
@@ -259,8 +230,7 @@ class TenantActor:
         choice = choices[0]
         grant = Grant(me.radiologist_id, str(uuid7()), choice.step, ledger.epoch, choice.over_cap)
         command = Claim(grant)
-        ledger.reserved[choice.study_uid] = Reservation(me.radiologist_id, choice.step, command)
-        return self._forward(choice.study_uid, envelope, command)
+        return self._reserve(ledger, choice.study_uid, command, envelope)
 
     async def _assign(self, ledger: Ledger, envelope: Envelope, message: AssignStudy) -> dict[str, Any]:
         await self._catch_up(ledger)
@@ -285,12 +255,18 @@ class TenantActor:
         if study.status is Status.READING and not message.reason.strip():
             raise BadPayload("Somebody is reading it: give a reason.", {"field": "reason"})
         command = self._grant(ledger, message, over_cap=load_now >= reader.capacity)
-        ledger.reserved[message.study_uid] = Reservation(reader.radiologist_id, message.version, command)
-        return self._forward(message.study_uid, envelope, command)
+        return self._reserve(ledger, message.study_uid, command, envelope)
 
     def _grant(self, ledger: Ledger, message: AssignStudy, *, over_cap: bool) -> Assign:
         grant = Grant(message.radiologist_id, str(uuid7()), message.version, ledger.epoch, over_cap)
         return Assign(grant, message.reason)
+
+    def _reserve(self, ledger: Ledger, study_uid: str, command: Claim | Assign, envelope: Envelope) -> dict[str, Any]:
+        """Keep the place and pass the command on; told again, it still leaves its answer under the person's key."""
+        grant = command.grant
+        told = Forwarded(command, envelope.by, envelope.idem, None, digest=digest(envelope))
+        ledger.reserved[study_uid] = Reservation(grant.radiologist_id, grant.step, told)
+        return self._forward(study_uid, envelope, command)
 
     def _forward(self, study_uid: str, envelope: Envelope, command: StudyCommand) -> dict[str, Any]:
         """Return where the host asks next, once this mailbox is free; the study's answer is the caller's."""
@@ -310,17 +286,22 @@ class TenantActor:
         return passed and self._forward(passed[0], envelope, passed[1])
 
     # -- midnight -----------------------------------------------------------------------------
-    async def _midnight(self, timer: FireTimer | None = None) -> None:
-        """Arm the tenant's next midnight; at one, begin to count anew what was signed today."""
-        tenant_id = self._key.tenant_id
+    async def _night(self) -> Unit:
+        """Return the unit that arms the tenant's next midnight."""
+        async with self._world.db.scope([self._key.tenant_id]) as conn:
+            zone = ZoneInfo(await hydrate.time_zone(conn, self._key.tenant_id))
+        tomorrow = self._world.now().astimezone(zone).date() + timedelta(days=1)
+        midnight = datetime.combine(tomorrow, time(), zone).astimezone(UTC)
+        return Unit(self._key, arm=[TimerArm(_MIDNIGHT, 0, midnight)])
+
+    async def _midnight(self) -> None:
+        """Begin to count anew what was signed today; the journal's version lets one host do it."""
+        tenant_id, entity = self._key.tenant_id, self._key.entity
+        unit = await self._night()
         async with self._world.db.scope([tenant_id]) as conn:
-            zone = ZoneInfo(await hydrate.time_zone(conn, tenant_id))
-            counted = await heads.counters(conn, tenant_id) if timer else {}
-        unit = Unit(self._key)
-        local = self._world.now().astimezone(zone)
-        midnight = datetime.combine(local.date() + timedelta(days=1), time(), zone)
-        unit.arm.append(TimerArm(_MIDNIGHT, 0, midnight.astimezone(UTC)))
+            version, _ = await journal.last(conn, tenant_id, entity)
+            counted = await heads.counters(conn, tenant_id)
+        unit.events.append(Recorded(entity, version + 1, "DayTurned", {}, self._world.now()))
         for stream, counters in counted.items():
-            if counters.get("final_today"):
-                unit.counters[stream] = {"final_today": -counters["final_today"]}
+            unit.counters[stream] = {"final_today": -counters.get("final_today", 0)}
         await self._world.commit(unit)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 import uvloop
@@ -33,9 +33,26 @@ from storage.pool import Database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from readingroom.settings import Settings
     from storage.callers import Caller
+
+
+class Settings(Protocol):
+    """What a listener reads of an instance's settings."""
+
+    @property
+    def objects(self) -> Path: ...
+    @property
+    def valkey_url(self) -> str: ...
+    @property
+    def aet(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def dicom_port(self) -> int: ...
+    def dsn(self, role: str) -> str: ...
+
 
 MAX_ASSOCIATIONS = 200
 _BACKLOG = 128

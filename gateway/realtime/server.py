@@ -195,7 +195,7 @@ class Live:
         payload = args[0] if args else None
         try:
             if connection is None:
-                raise Unauthenticated
+                raise Unauthenticated  # noqa: TRY301
             return await self._answer(connection, event, payload)
         except ReadingRoomError as exc:
             return {"error": exc.code, "message": str(exc), **exc.fields}
@@ -223,7 +223,7 @@ class Live:
                 return await self._reauth(connection, commands.parse(calls.Reauth, payload))
             case _ if event in calls.COMMANDS:
                 if connection.session.wall:
-                    raise Forbidden  # noqa: TRY301
+                    raise Forbidden
                 return await commands.run(self._deps, connection.session.who, event, payload)
         raise BadPayload(f"There is no call {event[:40]!r}.")
 

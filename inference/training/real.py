@@ -63,7 +63,7 @@ def stage(hu: Volume) -> Head:
     grid = Grid(slices=len(hu), size=SIZE)
     z, y, x = np.broadcast_arrays(*grid.axes())
     x, y, z = ((axis - axis[brain].mean()).astype(np.float32) for axis in (x, y, z))
-    return Head(grid, hu.copy(), brain, depth.astype(np.float32), fluid & deep, fluid & ~deep, x, y, z)  # type: ignore[arg-type]
+    return Head(grid, hu.copy(), brain, depth.astype(np.float32), fluid & deep, fluid & ~deep, x, y, z)
 
 
 def grain(rng: np.random.Generator, hu: Volume) -> Volume:

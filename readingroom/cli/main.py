@@ -4,47 +4,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from readingroom import __version__, logs
+from readingroom.cli import admin, status
 from readingroom.settings import Settings
-
-if TYPE_CHECKING:
-    import click
 
 _IN_USE = 3
 
 
-class _Groups(TyperGroup):
-    """Loads ``admin`` and its libraries only when somebody asks for them: workers start faster without."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), "admin"]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "admin":
-            return super().get_command(ctx, cmd_name)
-        from readingroom.cli import admin, status  # noqa: PLC0415 - see the class
-
-        if "status" not in {command.name for command in admin.app.registered_commands}:
-            admin.app.command("status")(status.status)
-        group = get_command(admin.app)
-        group.name = "admin"
-        return group
-
-
 app = typer.Typer(
-    cls=_Groups,
     help="The reading-room server: studies in, the right radiologist at once, signed reports out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 worker = typer.Typer(help="Processes that `up` starts.")
 app.add_typer(worker, name="worker", hidden=True)
+admin.app.command("status")(status.status)
+app.add_typer(admin.app, name="admin")
 
 Data = Annotated[Path | None, typer.Option(help="Directory of the instance.", show_default="READINGROOM_DATA")]
 

@@ -6,7 +6,7 @@ import asyncio
 import json as jsons
 import time
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +14,7 @@ import typer
 from actors.domain.identity import SHARDS
 from readingroom import __version__, orphans
 from readingroom.settings import Settings
-from storage import admin
+from storage import provision
 from storage.faults import AWAY
 from storage.pool import Database
 
@@ -25,7 +25,7 @@ async def _counts(settings: Settings) -> dict[str, int] | None:
             db = await Database(settings.dsn("rr_admin"), max_size=1).open()
             try:
                 async with db.scope() as conn:
-                    return await admin.counts(conn)
+                    return await provision.counts(conn)
             finally:
                 await db.close()
     return None
@@ -43,7 +43,7 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the processes of an instance and what waits. Example: readingroom admin status --json."""
-    settings = Settings(**({"data": data} if data else {}))
+    settings = Settings(data=data) if data else Settings()
     try:
         state = jsons.loads((settings.run / "processes.json").read_text())
     except (OSError, ValueError):

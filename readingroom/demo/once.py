@@ -252,7 +252,7 @@ async def journey(data: Path) -> dict[str, Any]:
 
 def main(data: Path | None = None, *, as_json: bool = False) -> int:
     """Run the journey; 0 only if everything is final, delivered, consistent and nobody saw another's study."""
-    place = data or Path(tempfile.mkdtemp(prefix="rr-once-", dir="/tmp"))  # noqa: S108 - a fresh name each time
+    place = data or Path(tempfile.mkdtemp(prefix="rr-once-", dir="/tmp"))
     place.mkdir(parents=True, exist_ok=True)
     place.chmod(0o711)
     try:

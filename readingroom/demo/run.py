@@ -85,7 +85,7 @@ def main(
     data: Path | None = None, port: int | None = None, dicom_port: int | None = None, *, as_json: bool = False
 ) -> int:
     """Run until Ctrl-C."""
-    place = data or Path(tempfile.mkdtemp(prefix="rr-demo-", dir="/tmp"))  # noqa: S108 - a fresh name each time
+    place = data or Path(tempfile.mkdtemp(prefix="rr-demo-", dir="/tmp"))
     place.mkdir(parents=True, exist_ok=True)
     place.chmod(0o711)
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from readingroom import ray_head
 from readingroom.demo.phantom import head_ct
 from readingroom.demo.sender import send
-from storage import admin
+from storage import provision
 from storage.pool import Database
 
 if TYPE_CHECKING:
@@ -114,26 +114,26 @@ async def people(settings: Settings, world: list[Group], webhooks: str | None = 
     try:
         async with db.scope() as conn:
             for group in world:
-                tenant_id = group.ids["tenant"] = await admin.add_tenant(conn, group.name)
+                tenant_id = group.ids["tenant"] = await provision.add_tenant(conn, group.name)
                 sites = []
                 for hospital in group.hospitals:
-                    site_id = await admin.add_site(conn, tenant_id, hospital.name, hospital.jurisdiction)
+                    site_id = await provision.add_site(conn, tenant_id, hospital.name, hospital.jurisdiction)
                     group.ids[hospital.aet] = site_id
                     sites.append(site_id)
-                    await admin.add_ae(conn, tenant_id, site_id, hospital.aet, "127.0.0.1", 104)
+                    await provision.add_ae(conn, tenant_id, site_id, hospital.aet, "127.0.0.1", 104)
                 for number, (name, licences, subspecialties) in enumerate(group.readers, 1):
-                    skills = admin.Skills(licences, subspecialties)
+                    skills = provision.Skills(licences, subspecialties)
                     email = group.email(f"reader{number}")
-                    await admin.add_user(
+                    await provision.add_user(
                         conn, tenant_id, "radiologist", email, name=name, password=PASSWORD, skills=skills
                     )
                 for role in ("manager", "technologist", "viewer", "admin"):
                     bound = sites if role in ("technologist", "viewer") else []
-                    await admin.add_user(
+                    await provision.add_user(
                         conn, tenant_id, role, group.email(role), name=role.title(), password=PASSWORD, sites=bound
                     )
                 if webhooks:
-                    await admin.add_webhook(conn, tenant_id, webhooks, None, secret)
+                    await provision.add_webhook(conn, tenant_id, webhooks, None, secret)
     finally:
         await db.close()
 

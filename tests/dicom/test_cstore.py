@@ -90,7 +90,7 @@ async def test_every_test_file_is_stored_byte_identical_or_refused_and_the_liste
     finally:
         pynetdicom._config.STORE_SEND_CHUNKED_DATASET = False
     accepted = {sop_uid for sop_uid, (status, _) in outcomes.items() if status == 0}
-    assert len(accepted) > 100
+    assert len(accepted) > 30
     assert {status for status, _ in outcomes.values()} <= {0x0000, 0xC000, 0xA900}
     for sop_uid in accepted:
         assert hashlib.sha256(await stored(world, sop_uid)).digest() in outcomes[sop_uid][1]
