@@ -76,9 +76,9 @@ class Ledger:
     def release(self, study_uid: str, offer_id: str) -> None:
         """Give up a grant that can never land: the key it came under is spent."""
         held = self.reserved.get(study_uid)
-        if held is not None and isinstance(command := held.told.command, Claim | Assign):
-            if command.grant.offer_id == offer_id:
-                del self.reserved[study_uid]
+        command = held.told.command if held else None
+        if isinstance(command, Claim | Assign) and command.grant.offer_id == offer_id:
+            del self.reserved[study_uid]
 
     def load(self, radiologist_id: str) -> int:
         """Live studies of a reader, and what is reserved for her."""
