@@ -54,8 +54,8 @@ def send(  # noqa: PLR0913 - each says something else about one association
     sent: list[Sent] = []
     try:
         for instance in instances:
-            answer = association.send_c_store(instance)
-            sent.append(Sent(str(instance.SOPInstanceUID), answer.get("Status"), time.monotonic()))
+            status = association.send_c_store(instance).get("Status") if association.is_established else None
+            sent.append(Sent(str(instance.SOPInstanceUID), status, time.monotonic()))
             if pause_s:
                 time.sleep(pause_s)
     finally:

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 from pydicom.uid import generate_uid
 
@@ -142,13 +143,15 @@ async def test_without_the_database_nothing_is_acknowledged(world: World, listen
     first, second = images(count=2)
     assert (await asyncio.to_thread(send, [first], "127.0.0.1", listener.port, aet="NORTH_MAIN"))[0].status == 0
     name = world.settings.database
-    await world.conn.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-    await world.conn.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()", name
+    elsewhere = await asyncpg.connect(world.settings.admin_dsn.replace(f"@/{name}?", "@/postgres?"))
+    await elsewhere.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    await elsewhere.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = 'rr_ingest'", name
     )
     (sent,) = await asyncio.to_thread(send, [second], "127.0.0.1", listener.port, aet="NORTH_MAIN")
     assert sent.status == 0xA700
-    await world.conn.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    await elsewhere.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    await elsewhere.close()
     (sent,) = await asyncio.to_thread(send, [second], "127.0.0.1", listener.port, aet="NORTH_MAIN")
     assert sent.status == 0
     assert await world.value("SELECT images FROM rr.dicom_study") == 2
