@@ -1,5 +1,5 @@
 """The browser's side as files: the prebuilt OHIF viewer, our modules, and the light log-in and board pages."""
 
-from gateway.viewer.routes import routes
+from gateway.viewer.serving import routes
 
 __all__ = ["routes"]

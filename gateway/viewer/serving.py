@@ -20,7 +20,7 @@ from gateway.viewer.pages import BOARD, LOGIN, MISSING
 if TYPE_CHECKING:
     from gateway.deps import Deps
 
-BUILT = Path(__file__).parent / "dist"
+BUILT = Path(__file__).resolve().parent.joinpath("dist").resolve()
 
 _HASHED = re.compile(r"(^|[.\-])[0-9A-Za-z_]{8,}\.(js|mjs|css|wasm|woff2)$")
 _HASHED_PLACES = re.compile(r"\.bundle\.|^[0-9a-f]{16}\.|^chunks/")
