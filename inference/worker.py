@@ -41,6 +41,7 @@ log = structlog.get_logger()
 _SWEEP_S = 1.0
 _AWAY_S = 1.0
 _TELL_S = 10.0
+_UNLOADED = ("reference_head_ct", "")  # whom a failure is put down to while no model could be loaded
 
 
 class Jobs(Protocol):
@@ -220,7 +221,7 @@ class TriageWorker:
         return finding
 
     def _given_up(self, why: str) -> Finding:
-        name, version = (self._model.name, self._model.version) if self._model else ("triage", "")
+        name, version = (self._model.name, self._model.version) if self._model else _UNLOADED
         return result.failed(name, version, f"triage failed {MOST_ATTEMPTS} times ({why})")
 
     def _loaded(self) -> Model:

@@ -19,7 +19,7 @@ import numpy as np
 
 from inference.training import bleed, real, scanner
 from inference.training.bleed import FREQUENCY, Bleed
-from inference.triage.hyperdense import VOXEL_ML, measure
+from inference.triage.hyperdense import VOXEL_ML, measure, model_input
 from inference.triage.model import REFERENCE, HeadCtModel
 
 if TYPE_CHECKING:
@@ -59,18 +59,18 @@ def _share(hits: Sequence[bool]) -> float | None:
 
 
 def table(model: HeadCtModel, heads: Sequence[tuple[Volume, Bleed | None, float]]) -> dict[str, Any]:
-    """Return AUC of the hybrid and of its parts, and what the operating point finds and flags in vain."""
-    rows = []
+    """Return AUC of the model and of its parts, and what the operating point finds and flags in vain."""
+    rows, likely = [], model.manifest.operating_point.probability
     for hu, kind, ml in heads:
         found = measure(hu)
-        network = float((model.network(found) > model.manifest.operating_point.probability).sum() * VOXEL_ML)
+        network = float((model.probability(model_input(found)) > likely).sum() * VOXEL_ML)
         rows.append((kind, ml, model.suspected_ml(found), network, found.bright_ml))
     above = model.manifest.operating_point.suspected_ml
     bleeding, clean = [row for row in rows if row[0]], [row for row in rows if not row[0]]
     hits = [(kind, ml, suspected > above) for kind, ml, suspected, *_ in bleeding]
     scores = {
         name: round(auc(np.array([row[at] for row in bleeding]), np.array([row[at] for row in clean])), 3)
-        for name, at in (("hybrid", 2), ("network_alone", 3), ("classical_alone", 4))
+        for name, at in (("suspected", 2), ("network_unmasked", 3), ("classical", 4))
     }
     by_size = {"below 5 mL": (0.0, 5.0), "5 to 15 mL": (5.0, 15.0), "15 mL and more": (15.0, np.inf)}
     return {
