@@ -7,8 +7,11 @@ the way to bind loopback only.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -36,6 +39,8 @@ NAMESPACE = "readingroom"
 _CALL_S = 5.0  # a partition hangs calls for a minute; the router has given up long before
 _CONNECT_S = 20.0
 _PAUSE_S = 0.5
+_BEAT_S = 0.5
+_LOOK_S = 5.0  # a process that stays attached to a lost head for a minute is ended by Ray
 
 
 class Settings(Protocol):
@@ -87,34 +92,68 @@ def host_name(index: int) -> str:
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=5000, concurrency_groups={"health": 10})  # type: ignore[call-overload]
 class HostActor:
-    """A shard host as a detached Ray actor. Nothing in ``__init__`` can fail: that would end it for good."""
+    """A shard host as a detached Ray actor. Nothing in ``__init__`` can fail: that would end it for good.
+
+    Each concurrency group has an event loop of its own. The entities live in that of ``begin`` and
+    ``batch``; ``health`` answers from another one, and so also says when that one is stuck.
+    """
 
     def __init__(self, index: int, hosts: int, place: Place, run: str) -> None:
-        self._run, self._hosts = run, hosts
+        self._index, self._hosts, self._run = index, hosts, Path(run)
         self._host = ShardHost(index, hosts, place, Router(RayTransport(), hosts))
-        self._marked = False
+        self._beating: asyncio.Task[None] | None = None
+        self._beat = monotonic()
+
+    async def begin(self) -> bool:
+        """Begin, if that has not happened; return whether the host serves."""
+        if self._beating is None:
+            self._beating = asyncio.create_task(self._pulse())
+            _log_to(self._run.parent / "logs" / f"shard-host-{self._index}.log", f"shard-host-{self._index}")
+            (self._run / f"shard-host-{self._index}.pid").write_text(str(os.getpid()))
+        try:
+            await self._host.start()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is told instead of failing
+            log.warning("host is not ready", index=self._index, cause=type(exc).__name__)
+            return False
+        return True
 
     async def batch(self, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
         """Answer many asks."""
+        await self.begin()
         return await self._host.batch(asked)
 
     @ray.method(concurrency_group="health")
     async def health(self) -> dict[str, Any]:
-        """Begin, if that has not happened, and say how it goes."""
-        if not self._marked:
-            Path(self._run, f"shard-host-{self._host.index}.pid").write_text(str(os.getpid()))  # noqa: ASYNC240 - a few bytes, once
-            self._marked = True
-        try:
-            async with asyncio.timeout(_CALL_S):
-                await self._host.start()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, health says so instead of failing
-            log.warning("host is not ready", index=self._host.index, cause=type(exc).__name__)
-        return {**self._host.stats(), "pid": os.getpid(), "hosts": self._hosts}
+        """Say how it goes; ``stuck_s`` is how long the entities' loop has not come round."""
+        stuck_s = monotonic() - self._beat if self._beating else 0.0
+        return {**self._host.stats(), "pid": os.getpid(), "hosts": self._hosts, "stuck_s": round(stuck_s, 3)}
 
-    @ray.method(concurrency_group="health")
     async def drain(self) -> None:
         """Stop taking part; what was committed stands."""
         await self._host.stop()
+
+    async def _pulse(self) -> None:
+        while True:
+            self._beat = monotonic()
+            await asyncio.sleep(_BEAT_S)
+
+
+def _log_to(path: Path, name: str) -> None:
+    """Write the log of this worker process as JSON lines, to the instance's logs when it has some."""
+    if not path.parent.is_dir():
+        return
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.format_exc_info,  # never with local variables: they hold patients and passwords
+            lambda _logger, _method, event: {**event, "process": name},
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(path.open("a", buffering=1)),
+    )
 
 
 class RayTransport:
@@ -160,6 +199,11 @@ class System:
         self._attached = asyncio.Event()
         self._lost = asyncio.Event()
 
+    @property
+    def attached(self) -> bool:
+        """Whether the cluster was there when it was last looked at."""
+        return self._attached.is_set()
+
     async def start(self) -> None:
         """Begin to attach; asks meanwhile wait, and are refused with ``retry`` after a few seconds."""
         self._task = asyncio.create_task(self._stay())
@@ -196,33 +240,46 @@ class System:
     async def _stay(self) -> None:
         at = ""
         while True:
-            if not at or not await asyncio.to_thread(_alive, at, self._settings):
+            if not at or not await self._answers(at):
                 self._attached.clear()
                 self._transport.forget()
-                try:
-                    at = self._settings.ray
-                    await asyncio.to_thread(connect, self._settings)
-                except (ConnectionError, OSError) as exc:
-                    at = ""
-                    log.warning("no cluster", cause=str(exc))
+                at = await self._attach()
+                if not at:
                     await asyncio.sleep(_PAUSE_S)
                     continue
-                self._attached.set()
-                log.info("ClusterAttached")
             self._lost.clear()
-            await self._lost.wait()
-            await asyncio.sleep(_PAUSE_S)  # a host that restarts is not a head that is gone
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._lost.wait()
+                    await asyncio.sleep(_PAUSE_S)  # a host that restarts is not a head that is gone
 
+    async def _attach(self) -> str:
+        """Attach to the head of this moment; return its address, nothing when it does not answer."""
+        try:
+            at = self._settings.ray
+            if not await self._answers(at):
+                await asyncio.to_thread(ray.shutdown)
+                return ""
+            await asyncio.to_thread(connect, self._settings)
+        except (ConnectionError, OSError) as exc:
+            log.warning("no cluster", cause=type(exc).__name__)
+            return ""
+        self._attached.set()
+        log.info("ClusterAttached")
+        return at
 
-def _alive(attached: str, settings: Settings) -> bool:
-    """Whether the head we are attached to still answers, and is the one to be attached to."""
-    try:
-        if attached != settings.ray or not ray.is_initialized():
+    async def _answers(self, at: str) -> bool:
+        """Whether the head there is the one to be attached to, and takes connections: Ray would wait for a minute."""
+        host, _, port = at.rpartition(":")
+        try:
+            if at != self._settings.ray:
+                return False
+            async with asyncio.timeout(1):
+                _, writer = await asyncio.open_connection(host, int(port))
+        except (OSError, TimeoutError, ValueError):
             return False
-        ray.nodes()  # type: ignore[no-untyped-call]
-    except Exception:  # noqa: BLE001 - Ray has no one class for a lost head
-        return False
-    return True
+        writer.close()
+        return True
 
 
 def ensure_hosts(settings: Settings, hosts: int) -> list[dict[str, Any]]:
@@ -236,11 +293,21 @@ def ensure_hosts(settings: Settings, hosts: int) -> list[dict[str, Any]]:
         actor = HostActor.options(  # type: ignore[attr-defined]
             name=host_name(index), namespace=NAMESPACE, lifetime="detached", get_if_exists=True, resources=bundle
         ).remote(index, hosts, place(settings), str(settings.run))
-        asked.append(actor.health.remote())
+        asked.append((actor.begin.remote(), actor))
     states: list[dict[str, Any]] = []
-    for index, ref in enumerate(asked):
+    for index, (begun, actor) in enumerate(asked):
         try:
-            states.append(ray.get(ref, timeout=_CONNECT_S))
+            ray.get(begun, timeout=_CONNECT_S)
+            states.append(ray.get(actor.health.remote(), timeout=_CONNECT_S))
         except RayError as exc:
             states.append({"index": index, "error": type(exc).__name__})
     return states
+
+
+def end_hosts(hosts: int) -> None:
+    """End the hosts for good: the next ones are made anew. What was committed stands."""
+    for index in range(hosts):
+        try:
+            ray.kill(ray.get_actor(host_name(index), NAMESPACE), no_restart=True)
+        except ValueError:
+            continue

@@ -1,100 +1,23 @@
-"""The main job through real actors and a real PostgreSQL, without Ray: images, offer, accept, sign."""
+"""The main job through real actors and a real PostgreSQL: the same in one process and on Ray."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import pytest
 
 from actors.domain import commands as c
 from actors.domain.errors import AlreadyTaken, BadPayload, Expired, NotEligible, NothingToRead, ReadingRoomError
 from actors.domain.identity import Principal, minted_study_uid, radiologist_key, study_key, tenant_key
-from actors.domain.words import DeclineReason, Priority, Role, SignKind
+from actors.domain.words import DeclineReason, Priority, SignKind
 from actors.local import Local
-from actors.shard import Place
+from tests.actors.night import ADA, BOB, MAX, PATIENT, Night
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable
 
-    from readingroom.settings import Settings
-
-ADA = Principal("ada", "t", Role.RADIOLOGIST)
-BOB = Principal("bob", "t", Role.RADIOLOGIST)
-MAX = Principal("max", "t", Role.MANAGER)
-PATIENT = c.Patient("p1", "PHANTOM^Iris", "1", "harbor", "1961-04-12", "F")
-
-
-class Night:
-    """A tenant at work: hosts in this process, the database to look into."""
-
-    def __init__(self, settings: Settings, admin: asyncpg.Connection[Any]) -> None:
-        self.settings, self.admin = settings, admin
-        self.place = Place(settings.dsn("rr_host"), settings.dsn("rr_timer"), settings.valkey_url)
-        self.actors = Local(self.place)
-
-    async def ask(self, key: Any, command: Any, by: Principal | None = None, **more: Any) -> dict[str, Any]:
-        return await self.actors.ask(key, c.Envelope(command, by, **more))
-
-    async def study(self, study_uid: str, command: Any, by: Principal | None = None, **more: Any) -> dict[str, Any]:
-        return await self.ask(study_key("t", study_uid), command, by, **more)
-
-    async def online(self, *who: Principal) -> None:
-        for person in who:
-            await self.ask(radiologist_key("t", person.user_id), c.ObservePresence(connected=True))
-
-    async def images(self, study_uid: str, *, accession: str = "", priority: str = "STAT", count: int = 1) -> None:
-        """Do what ingest does: rows and an inbox entry in one transaction."""
-        async with self.admin.transaction():
-            await self.admin.execute(
-                "INSERT INTO rr.patient VALUES ('t', 'p1', 'harbor', '1', 'PHANTOM^Iris', '1961-04-12', 'F')"
-                " ON CONFLICT DO NOTHING"
-            )
-            await self.admin.execute(
-                "INSERT INTO rr.dicom_study (tenant_id, study_uid, site_id, patient_id, header_study_uid, header, images)"
-                " VALUES ('t', $1, 'harbor', 'p1', $1, '{}', $2)"
-                " ON CONFLICT (tenant_id, study_uid) DO UPDATE SET images = rr.dicom_study.images + excluded.images",
-                study_uid, count,
-            )  # fmt: skip
-            body = {"kind": "images", "site_id": "harbor", "patient_id": "p1", "accession_number": accession,
-                    "modality": "CT", "body_part": "HEAD", "priority": priority}  # fmt: skip
-            await self.admin.execute(
-                "INSERT INTO rr.inbox (tenant_id, study_uid, shard, body) VALUES ('t', $1, $2, $3)",
-                study_uid, study_key("t", study_uid).shard, json.dumps(body),
-            )  # fmt: skip
-
-    async def doc(self, study_uid: str) -> dict[str, Any]:
-        text = await self.admin.fetchval("SELECT doc FROM rr.study WHERE study_uid = $1", study_uid)
-        return json.loads(text) if text else {"status": "unknown"}
-
-    async def until(self, study_uid: str, seen: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-        async with asyncio.timeout(20):
-            while not seen(doc := await self.doc(study_uid)):
-                await asyncio.sleep(0.02)
-        return doc
-
-    async def offered(self, study_uid: str) -> dict[str, Any]:
-        return (await self.until(study_uid, lambda d: d.get("offer")))["offer"]  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-async def night(fresh: Settings) -> AsyncIterator[Night]:
-    admin = await asyncpg.connect(fresh.admin_dsn)
-    await admin.execute("""
-        INSERT INTO rr.tenant VALUES ('t', 'Night Group');
-        INSERT INTO rr.site VALUES ('t', 'harbor', 'Harbor', NULL, 'harbor');
-        INSERT INTO rr.person (user_id, email, name, password_hash)
-          SELECT u, u || '@x', initcap(u), '' FROM unnest('{ada,bob,max}'::text[]) AS u;
-        INSERT INTO rr.membership (tenant_id, user_id, role) VALUES
-          ('t', 'ada', 'radiologist'), ('t', 'bob', 'radiologist'), ('t', 'max', 'manager');
-    """)
-    made = Night(fresh, admin)
-    await made.actors.start()
-    yield made
-    await made.actors.stop()
-    await admin.close()
+pytestmark = pytest.mark.postgres
 
 
 async def test_images_become_an_offer_a_reading_and_a_signed_report(night: Night) -> None:

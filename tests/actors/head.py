@@ -1,0 +1,49 @@
+"""A Ray head for tests: loopback only, fresh ports, ended with its whole group."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "PYTHONPATH": str(Path(__file__).parents[2]),
+}
+
+
+def start_head(directory: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a head and return its process and its address, once it takes connections."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
+            "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false", "--num-cpus=2",
+            "--object-store-memory=80000000", '--resources={"shard": 100}', f"--temp-dir={directory / 'r'}",
+        ],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0, env=os.environ | _ENVIRONMENT,
+    )  # fmt: skip
+    return process, f"127.0.0.1:{port}"
+
+
+def end_head(process: subprocess.Popen[bytes]) -> None:
+    """Stop a head in good order, then whatever of its group is left."""
+    process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(15)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

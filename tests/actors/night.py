@@ -1,0 +1,122 @@
+"""A tenant at work for tests: hosts in this process or on Ray, and the database to look into."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asyncpg
+from redis.asyncio import Redis
+
+from actors.domain import commands as c
+from actors.domain.identity import Principal, radiologist_key, study_key
+from actors.domain.words import Role
+from actors.local import Local
+from actors.shard import Place
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from readingroom.settings import Settings
+
+ADA = Principal("ada", "t", Role.RADIOLOGIST)
+BOB = Principal("bob", "t", Role.RADIOLOGIST)
+MAX = Principal("max", "t", Role.MANAGER)
+PATIENT = c.Patient("p1", "PHANTOM^Iris", "1", "harbor", "1961-04-12", "F")
+
+
+TENANT = """
+INSERT INTO rr.tenant VALUES ('t', 'Night Group');
+INSERT INTO rr.site VALUES ('t', 'harbor', 'Harbor', NULL, 'harbor');
+INSERT INTO rr.person (user_id, email, name, password_hash)
+  SELECT u, u || '@x', initcap(u), '' FROM unnest('{ada,bob,max}'::text[]) AS u;
+INSERT INTO rr.membership (tenant_id, user_id, role) VALUES
+  ('t', 'ada', 'radiologist'), ('t', 'bob', 'radiologist'), ('t', 'max', 'manager');
+"""
+
+
+class Actors(Protocol):
+    """The runtime under test."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def ask(self, key: Any, envelope: c.Envelope) -> dict[str, Any]: ...
+
+
+class Night:
+    """A reading group with two readers, a manager and one hospital."""
+
+    def __init__(self, settings: Settings, admin: asyncpg.Connection[Any], actors: Actors) -> None:
+        self.settings, self.admin, self.actors = settings, admin, actors
+        self.place = place(settings)
+        self.valkey: Redis = Redis.from_url(settings.valkey_url)
+
+    async def ask(self, key: Any, command: Any, by: Principal | None = None, **more: Any) -> dict[str, Any]:
+        return await self.actors.ask(key, c.Envelope(command, by, **more))
+
+    async def study(self, study_uid: str, command: Any, by: Principal | None = None, **more: Any) -> dict[str, Any]:
+        return await self.ask(study_key("t", study_uid), command, by, **more)
+
+    async def online(self, *who: Principal) -> None:
+        for person in who:
+            await self.ask(radiologist_key("t", person.user_id), c.ObservePresence(connected=True))
+
+    async def images(self, study_uid: str, *, accession: str = "", priority: str = "STAT", count: int = 1) -> None:
+        """Do what ingest does: rows and an inbox entry in one transaction."""
+        async with self.admin.transaction():
+            await self.admin.execute(
+                "INSERT INTO rr.patient VALUES ('t', 'p1', 'harbor', '1', 'PHANTOM^Iris', '1961-04-12', 'F')"
+                " ON CONFLICT DO NOTHING"
+            )
+            await self.admin.execute(
+                "INSERT INTO rr.dicom_study (tenant_id, study_uid, site_id, patient_id, header_study_uid, header, images)"
+                " VALUES ('t', $1, 'harbor', 'p1', $1, '{}', $2)"
+                " ON CONFLICT (tenant_id, study_uid) DO UPDATE SET images = rr.dicom_study.images + excluded.images",
+                study_uid, count,
+            )  # fmt: skip
+            body = {"kind": "images", "site_id": "harbor", "patient_id": "p1", "accession_number": accession,
+                    "modality": "CT", "body_part": "HEAD", "priority": priority}  # fmt: skip
+            await self.admin.execute(
+                "INSERT INTO rr.inbox (tenant_id, study_uid, shard, body) VALUES ('t', $1, $2, $3)",
+                study_uid, study_key("t", study_uid).shard, json.dumps(body),
+            )  # fmt: skip
+        await self.valkey.publish("inbox", str(study_key("t", study_uid).shard))
+
+    async def doc(self, study_uid: str) -> dict[str, Any]:
+        text = await self.admin.fetchval("SELECT doc FROM rr.study WHERE study_uid = $1", study_uid)
+        return json.loads(text) if text else {"status": "unknown"}
+
+    async def until(self, study_uid: str, seen: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            while not seen(doc := await self.doc(study_uid)):
+                await asyncio.sleep(0.02)
+        return doc
+
+    async def offered(self, study_uid: str) -> dict[str, Any]:
+        return (await self.until(study_uid, lambda d: d.get("offer")))["offer"]  # type: ignore[no-any-return]
+
+    async def status(self, study_uid: str, status: str) -> dict[str, Any]:
+        return await self.until(study_uid, lambda d: d["status"] == status)
+
+
+def place(settings: Settings) -> Place:
+    return Place(settings.dsn("rr_host"), settings.dsn("rr_timer"), settings.valkey_url)
+
+
+@asynccontextmanager
+async def at_work(settings: Settings, actors: Actors | None = None) -> AsyncIterator[Night]:
+    """A tenant in a fresh database with its actors begun."""
+    admin = await asyncpg.connect(settings.admin_dsn)
+    await admin.execute(TENANT)
+    night = Night(settings, admin, actors or Local(place(settings)))
+    await night.actors.start()
+    try:
+        yield night
+    finally:
+        await night.actors.stop()
+        await night.valkey.aclose()
+        await admin.close()
