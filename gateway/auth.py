@@ -279,6 +279,7 @@ class Sessions:
 
 
 SESSIONS = web.AppKey("sessions", Sessions)
+_FOUND = web.RequestKey("session", Session)
 
 
 def ours(request: web.Request) -> bool:
@@ -294,7 +295,7 @@ async def session(request: web.Request) -> Session:
         Unauthenticated: there is none.
         Forbidden: a write with the cookie that another site's page sent.
     """
-    known: Session | None = request.get("session")
+    known: Session | None = request.get(_FOUND)
     if known is not None:
         return known
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -306,7 +307,7 @@ async def session(request: web.Request) -> Session:
         found = await request.app[SESSIONS].session(cookie, slide=True)
     else:
         raise Unauthenticated
-    request["session"] = found
+    request[_FOUND] = found
     return found
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import traceback
 from enum import Enum
 from http import HTTPStatus
+from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -96,8 +98,8 @@ async def refuse(
     except AWAY as error:
         log.warning("part_away", path=_route(request), error=type(error).__name__)
         return problem(Retry())
-    except Exception as error:
-        log.exception("handler_failed", path=_route(request), error=type(error).__name__, exc_info=_safe(error))
+    except Exception as error:  # noqa: BLE001 - the last resort
+        log.error("handler_failed", path=_route(request), error=type(error).__name__, at=_where(error))  # noqa: TRY400
         return problem(ReadingRoomError())
 
 
@@ -117,8 +119,6 @@ def _route(request: web.Request) -> str:
     return resource.canonical if resource is not None else "-"
 
 
-def _safe(error: BaseException) -> tuple[Any, BaseException, Any] | bool:
-    """Return what of an error may be logged: where it happened, never what SQL said of a row."""
-    if hasattr(error, "sqlstate"):
-        return False
-    return (type(error), error, error.__traceback__)
+def _where(error: BaseException) -> list[str]:
+    """Return where an error happened; its message and locals may hold a patient's name, so they are not logged."""
+    return [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-8:]]
