@@ -18,7 +18,7 @@ from uuid_utils import uuid7
 
 from actors.domain.assignment import barred, decide, ineligible
 from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, JoinOrder, NextCase, Offer
-from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry, StaleVersion
+from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry
 from actors.domain.identity import study_key
 from actors.domain.instant import instant
 from actors.domain.study import LIVE, load
@@ -238,11 +238,10 @@ class TenantActor:
         reader = ledger.readers.get(message.radiologist_id)
         if reader is None:
             raise NotFound("There is no such reader in this group.", {"field": "radiologist_id"})
-        if study is None or study.status not in (Status.UNREAD, *LIVE):
+        closed = study is None or study.status not in (Status.UNREAD, *LIVE)
+        if study is None or closed or study.step > message.version:  # the study says no, and how it is now
             return self._forward(message.study_uid, envelope, self._grant(ledger, message, over_cap=False))
-        if study.step != message.version:
-            raise StaleVersion
-        if message.study_uid in ledger.reserved:
+        if message.study_uid in ledger.reserved or study.step < message.version:
             raise Retry("An offer of this study is under way.")
         load_now = ledger.load(reader.radiologist_id) - (study.load_of == reader.radiologist_id)
         why = ineligible(
