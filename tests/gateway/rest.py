@@ -72,7 +72,7 @@ class Answer:
 
     @property
     def code(self) -> str:
-        return str(self.json["code"])
+        return str(self.json.get("code"))
 
 
 class World:
@@ -92,7 +92,7 @@ class World:
             self.tokens[who] = await sessions.issue(conn, "api", login, 3600)
 
     async def call(
-        self, method: str, path: str, body: Any = None, *, who: str | None = None, raw: bytes | None = None,
+        self, method: str, path: str, body: Any = None, *, who: str | None = None, raw: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:  # fmt: skip
         sent = dict(headers or {})
