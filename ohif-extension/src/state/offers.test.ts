@@ -173,6 +173,18 @@ describe('an offer', () => {
   });
 });
 
+it('does not bring back an accepted offer whose row is still on its way', async () => {
+  settle();
+  const row = line.offer();
+  line.rows.set('1.2.3', row);
+  if (desk.card) await desk.accept(desk.card);
+  line.changed();
+  expect(desk.card).toBeNull();
+  line.mine.set('1.2.3', { ...row, rev: row.rev + 1, status: 'assigned', offer: null, assigned_to: 'me' });
+  line.changed();
+  expect(desk.card).toBeNull();
+});
+
 it('shows the most urgent of several offers', () => {
   settle();
   line.offer('1.1', 90);

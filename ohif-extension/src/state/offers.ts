@@ -56,7 +56,8 @@ export class OfferDesk {
 
   readonly #ports: DeskPorts;
   readonly #cards = new Map<string, OfferCard>();
-  readonly #declined = new Set<string>();
+  /** Offers that were answered here: a row that is still on its way never brings them back. */
+  readonly #answered = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #wholeS = USUAL_S;
   #settled = false;
@@ -67,7 +68,8 @@ export class OfferDesk {
     ports.live.subscribe(() => this.#look());
     ports.live.on('assignment_revoked', (event) => {
       const { offer_id, reason } = event.data;
-      if (reason === 'declined' || this.#cards.get(offer_id)?.phase === 'sending') return;
+      if (reason === 'declined' || this.#answered.has(offer_id) || this.#cards.get(offer_id)?.phase === 'sending')
+        return;
       this.#end(
         offer_id,
         reason === 'expired' ? 'expired' : 'withdrawn',
@@ -111,6 +113,7 @@ export class OfferDesk {
       else this.#end(card.offerId, phase, says);
       return;
     }
+    this.#answered.add(card.offerId);
     this.#cards.delete(card.offerId);
     this.#choose();
     void this.#send(study_uid, 'start_reading', { study_uid });
@@ -120,7 +123,7 @@ export class OfferDesk {
   /** Pass the offer on. Resolves with a sentence when it was refused. */
   async decline(card: OfferCard, reason: DeclineReason, note: string): Promise<string | null> {
     const { study_uid } = card.row;
-    this.#declined.add(card.offerId);
+    this.#answered.add(card.offerId);
     const fields = { study_uid, offer_id: card.offerId, reason, ...(note ? { note } : {}) };
     const answer = await this.#send(study_uid, 'decline', fields);
     if (isDone(answer) || answer.error === 'offer_expired') {
@@ -128,7 +131,7 @@ export class OfferDesk {
       this.#look();
       return null;
     }
-    this.#declined.delete(card.offerId);
+    this.#answered.delete(card.offerId);
     this.#look();
     return answer.message;
   }
@@ -170,9 +173,9 @@ export class OfferDesk {
       );
     }
     const open = new Set<string>();
-    for (const row of [...live.mine.values(), ...live.rows.values()]) {
+    for (const row of this.#newest()) {
       const { offer } = row;
-      if (!offer || offer.radiologist_id !== me || row.status !== 'offered' || this.#declined.has(offer.offer_id))
+      if (!offer || offer.radiologist_id !== me || row.status !== 'offered' || this.#answered.has(offer.offer_id))
         continue;
       open.add(offer.offer_id);
       this.#seen(row, offer);
@@ -181,6 +184,10 @@ export class OfferDesk {
       const gone = card.phase === 'open' && !open.has(card.offerId) && live.status === 'live';
       if (gone) {
         const row = this.#ports.row(card.row.study_uid) ?? null;
+        if (row?.assigned_to === me) {
+          this.#cards.delete(card.offerId); // taken in another window of hers
+          continue;
+        }
         this.#end(
           card.offerId,
           live.serverNow() >= card.expiresAtMs ? 'expired' : 'withdrawn',
@@ -191,6 +198,14 @@ export class OfferDesk {
     }
     this.#settled ||= live.status === 'live';
     this.#choose();
+  }
+
+  /** Every row once: two streams may tell of the same study, one of them later. */
+  #newest(): Iterable<Row> {
+    const { live } = this.#ports;
+    const rows = new Map(live.rows);
+    for (const [uid, row] of live.mine) if ((rows.get(uid)?.rev ?? -1) < row.rev) rows.set(uid, row);
+    return rows.values();
   }
 
   #seen(row: Row, offer: NonNullable<Row['offer']>): void {

@@ -10,11 +10,11 @@ import { ageSex, clockFace } from '../ui/time';
 const COLUMNS: readonly [SortKey, string, string, string?][] = [
   ['left', 'Left', '6.8125rem'],
   ['priority', 'Priority', '4.25rem'],
-  ['acuity', 'Acuity', '8.75rem'],
+  ['acuity', 'Acuity', '8.25rem'],
   ['site', 'Site', '3.75rem'],
   ['patient', 'Patient', '10.625rem'],
   ['age', 'Age, sex', '4rem'],
-  ['mrn', 'MRN', '5.25rem'],
+  ['mrn', 'MRN', '4.75rem'],
   ['study', 'Study', ''],
   ['images', 'Images', '5.9375rem'],
   ['priors', 'Priors', '2.75rem', 'num'],
