@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import asyncpg
 
 from storage.faults import AWAY
 from storage.ingest import Away
 
 if TYPE_CHECKING:
     from storage.pool import Connection, Database
+
+_CANNOT_CONNECT: tuple[type[BaseException], ...] = (*AWAY, asyncpg.PostgresError)
 
 
 class Kept:
@@ -27,17 +32,25 @@ class Kept:
         Raises:
             Away: the database is.
         """
-        if self._conn is not None and self._conn.is_closed():
+        if self._conn is not None and not _usable(self._conn):
             await self.release()
         if self._conn is None:
             try:
                 self._conn = await self._db.pool.acquire(timeout=5)
-            except AWAY as exc:
+            except _CANNOT_CONNECT as exc:
                 raise Away(type(exc).__name__) from exc
         return self._conn
 
     async def release(self) -> None:
-        """Give the connection back."""
+        """Give the connection back, whatever state it is in."""
         conn, self._conn = self._conn, None
         if conn is not None:
-            await self._db.pool.release(conn)
+            with suppress(*AWAY):
+                await self._db.pool.release(conn)
+
+
+def _usable(conn: Connection) -> bool:
+    try:
+        return not conn.is_closed()
+    except asyncpg.InterfaceError:  # lost, and taken back by the pool
+        return False

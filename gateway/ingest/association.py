@@ -164,10 +164,15 @@ class Association:
             else:
                 raise Broken(AbortReason.UNRECOGNIZED_PDU)
 
+    def _hurry(self) -> None:
+        """Acknowledge at once: a sender without TCP_NODELAY waits for that before its last bytes (RFC 1122 4.2.3.4)."""
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
     def _fragments(self, left: int) -> None:
         """Read the presentation data values of one P-DATA-TF; the length of the first is in the head."""
         size = int.from_bytes(self._head[6:10], "big")
         while True:
+            self._hurry()
             if not 2 <= size <= min(left, _MAX_FRAGMENT):  # noqa: PLR2004 - context and control
                 raise Broken(AbortReason.INVALID_PARAMETER)
             self._fragment(size - 2)

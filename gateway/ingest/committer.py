@@ -105,13 +105,19 @@ class Committer:
         try:
             return await store_images(await self._kept.connection(), arrivals)
         except Away as exc:
-            log.warning("images not stored: the database is away", images=len(arrivals), cause=str(exc))
-            return [StorageAway("the database is away")] * len(arrivals)
+            return await self._away(arrivals, str(exc))
         except NotStorable as exc:
             if len(arrivals) > 1:  # one of them spoils the group: each by itself
                 return [answer for arrival in arrivals for answer in await self._group([arrival])]
             log.warning("an image that the database refuses", sop_uid=arrivals[0].sop_uid, cause=str(exc))
             return [NotADataSet("the header cannot be stored")]
+        except Exception as exc:  # noqa: BLE001 - whoever waits must be answered, and the next group be tried
+            return await self._away(arrivals, type(exc).__name__)
+
+    async def _away(self, arrivals: Sequence[Arrival], cause: str) -> Sequence[Answer]:
+        log.warning("images not stored: the database is away", images=len(arrivals), cause=cause)
+        await self._kept.release()
+        return [StorageAway("the database is away")] * len(arrivals)
 
 
 def _outcome(answer: Answer) -> Outcome:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pydicom.dataset import Dataset
+    from pynetdicom.association import Association
 
+_END_S = 5.0
 _MAX_CONTEXTS = 128  # odd ids from 1 to 255 (PS3.8 9.3.2.2)
 
 
@@ -52,13 +54,26 @@ def send(  # noqa: PLR0913 - each says something else about one association
     if not association.is_established:
         raise NotAssociated(f"{called} at {host}:{port} did not take the association of {aet}")
     sent: list[Sent] = []
+    alive = True
     try:
         for instance in instances:
-            status = association.send_c_store(instance).get("Status") if association.is_established else None
+            # Once no answer came, the association is over; pynetdicom would wait 30 s for the next.
+            alive = alive and association.is_established
+            status = association.send_c_store(instance).get("Status") if alive else None
+            alive = status is not None
             sent.append(Sent(str(instance.SOPInstanceUID), status, time.monotonic()))
             if pause_s:
                 time.sleep(pause_s)
     finally:
-        if association.is_established:
-            association.release()
+        _end(association)
     return sent
+
+
+def _end(association: Association) -> None:
+    """Release; when the server has died, pynetdicom leaves the socket open."""
+    if association.is_established:
+        association.release()
+    association.join(_END_S)
+    transport = association.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.close()
