@@ -6,7 +6,6 @@ Everything may be said twice: the second time changes what differs and answers t
 from __future__ import annotations
 
 import re
-import secrets
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from uuid_utils import uuid7
 from actors.domain.errors import BadPayload, NotFound
 from actors.domain.words import SITE_BOUND, Role
 from storage import access
-from storage.credentials import hash_password
+from storage.credentials import hash_password, new_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -215,7 +214,7 @@ async def add_person(conn: Connection, who: Person) -> tuple[str, str | None]:
     user_id: str | None = await conn.fetchval(_PERSON, email)
     made = None
     if user_id is None:
-        made = secrets.token_urlsafe(12) if who.password is None else None
+        made = new_token(12) if who.password is None else None
         hashed = hash_password(who.password or made or "")
         name = _named(who.name or email.partition("@")[0])
         user_id = await conn.fetchval(_PERSON_ADD, str(uuid7()), email, name, hashed, operator)

@@ -27,9 +27,11 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     return password_hash is not None
 
 
-def new_token() -> str:
-    """Return a fresh credential: 32 random bytes, URL-safe."""
-    return secrets.token_urlsafe(32)
+def new_token(size: int = 32) -> str:
+    """Return a fresh credential: random bytes, URL-safe; never read as an option by a command line."""
+    while (token := secrets.token_urlsafe(size)).startswith("-"):
+        pass
+    return token
 
 
 def digest(token: str) -> bytes:

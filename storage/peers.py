@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from uuid_utils import uuid7
 
 from actors.domain.errors import BadPayload
 from storage import access
+from storage.credentials import new_token
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -122,7 +122,7 @@ async def add_webhook(
             await conn.execute(_WEBHOOK_SET, tenant_id, webhook_id, secret)
             await access.record(conn, tenant_id, None, "webhook_changed", webhook_id)
         return webhook_id, None
-    made = secrets.token_urlsafe(32) if secret is None else None
+    made = new_token() if secret is None else None
     webhook_id = str(uuid7())
     await conn.execute(_WEBHOOK_ADD, tenant_id, webhook_id, site_id, url, secret or made)
     await access.record(conn, tenant_id, None, "webhook_added", webhook_id)
