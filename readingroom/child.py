@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
 _STEADY_S = 30.0  # one that lived so long starts with the shortest pause again
-_WATCH_S, _PROBE_S, _PROBE_TIMEOUT_S = 0.1, 1.0, 3.0
+_WATCH_S, _PROBE_TIMEOUT_S = 0.1, 3.0
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Child:
         stop_signal: what ends it in good order.
         patience_s: how long it may fail its probe before it is killed and started again.
         startup_s: the same, until it served for the first time.
+        probe_s: how often a healthy one is asked.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     patience_s: float = 10.0
     startup_s: float = 90.0
+    probe_s: float = 1.0
     restarts: int = 0
     healthy: bool = False
     extra: Callable[[], dict[str, Any]] = dict
@@ -102,7 +104,7 @@ class Child:
             if loop.time() >= next_probe:
                 healthy = await self._probed()
                 now = loop.time()
-                next_probe = now + (_PROBE_S if healthy else _WATCH_S)
+                next_probe = now + (self.probe_s if healthy else _WATCH_S)
                 if healthy != self.healthy:
                     self.healthy = healthy
                     self.changed()

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import os
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from actors.system import connect, ensure_hosts
 from inference.pool import begin_all, ensure_workers
-from readingroom.compose import say, schema, until_told
+from readingroom import probes
+from readingroom.parts import say, schema, until_told
 
 if TYPE_CHECKING:
     from readingroom.settings import Settings
 
 log = structlog.get_logger()
 
-_BEAT_S = 1.0
+_BEAT_S, _ROUND_S = 1.0, 30.0
 
 
 class Keeper:
@@ -26,10 +27,13 @@ class Keeper:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._attached = ""
+        self._healthy: bool | None = None
 
     async def round(self) -> bool:
         """Make what is missing, ask everyone, and return whether all serve."""
         where = self._settings.ray
+        host, _, port = where.rpartition(":")
+        await probes.tcp(host, int(port))  # Ray itself would wait a minute for a head that is not there
         if where != self._attached:
             await asyncio.to_thread(connect, self._settings)
             self._attached = where
@@ -45,13 +49,15 @@ class Keeper:
     async def run(self) -> None:
         """Keep, until cancelled."""
         while True:
-            healthy = False
+            healthy, cause = False, ""
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(_ROUND_S):
                     healthy = await self.round()
             except Exception as exc:  # noqa: BLE001 - Ray's losses have many names; the next round begins anew
-                self._attached = ""
-                log.warning("round failed", cause=type(exc).__name__, detail=str(exc)[:200])
+                self._attached, cause = "", type(exc).__name__
+            if healthy != self._healthy:
+                log.info("ActorsServe" if healthy else "ActorsAway", cause=cause)
+                self._healthy = healthy
             say(self._settings, "actors", healthy=healthy)
             await asyncio.sleep(_BEAT_S if healthy else _BEAT_S / 4)
 
@@ -62,8 +68,7 @@ async def _keep(settings: Settings) -> None:
     keeping = asyncio.create_task(Keeper(settings).run())
     await stop.wait()
     keeping.cancel()
-    with suppress(asyncio.CancelledError):
-        await keeping
+    os._exit(0)  # Ray's threads would abort the process when the head ends with us
 
 
 def keep(settings: Settings) -> None:

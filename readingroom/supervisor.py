@@ -25,6 +25,7 @@ from readingroom import embedded, orphans, probes, ray_head
 from readingroom.child import Child
 from readingroom.claim import claim, reserve
 from readingroom.hosted import RayChildren
+from readingroom.parts import GATE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-GATE = "READINGROOM_GATE"  # a file that is there once the schema is up to date
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
 _TICK_S = 0.5
 _WORKERS_STOP_S, _SERVERS_STOP_S = 4.0, 3.0  # together with the last sweep within 10 s
@@ -88,7 +88,9 @@ class Supervisor:
         for i in range(s.gateways):
             start = partial(self._worker, "gateway", i)
             self._add(f"gateway-{i}", "gateway", start, partial(self._gateway_answers, i), extra=partial(self._url, i))
-        self._add("dicom-0", "dicom", partial(self._worker, "dicom", 0), partial(probes.tcp, s.host, s.dicom_port))
+        self._add(
+            "dicom-0", "dicom", partial(self._worker, "dicom", 0), partial(probes.tcp, s.host, s.dicom_port), probe_s=5
+        )
 
     def _add(
         self,
@@ -130,6 +132,12 @@ class Supervisor:
         status, _ = await probes.http(self._said(f"gateway-{index}")["url"])
         return status == 200  # noqa: PLR2004
 
+    async def _gateway_is_ready(self, child: Child) -> bool:
+        with contextlib.suppress(OSError, ValueError, KeyError, TimeoutError, IndexError):
+            status, _ = await probes.http(child.extra()["url"], "/readyz", timeout_s=5)
+            return status == 200  # noqa: PLR2004
+        return False
+
     async def _actors_answer(self) -> bool:
         said = self._said("actors")
         return bool(said["healthy"]) and time.time() - float(said["at"]) < 15  # noqa: PLR2004 - it says so each second
@@ -154,6 +162,9 @@ class Supervisor:
     async def _all_ready(self) -> None:
         for child in self._children:
             await child.ready.wait()
+        for child in self._children:
+            while child.kind == "gateway" and not await self._gateway_is_ready(child):  # noqa: ASYNC110
+                await asyncio.sleep(_TICK_S / 5)
 
     async def _tick(self) -> None:
         """Keep ``run/processes.json`` true, and reap what Ray's processes left to us."""

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from actors.system import inside
 from inference.pool import Surroundings, worker_name
 from readingroom import logs
-from readingroom.compose import database, valkey
+from readingroom.parts import database, valkey
 from readingroom.settings import Settings
 from storage.jobs import JobStore
 from storage.objects import ObjectStore
@@ -25,7 +25,7 @@ _TASKS: set[asyncio.Task[None]] = set()
 async def surroundings(index: int) -> Surroundings:
     """Return what the worker needs; the process's environment names the instance."""
     settings = Settings()
-    logs.configure(f"inference-{index}", settings.log_level)
+    logs.configure(f"inference-{index}", settings.log_level, settings.data / "logs")
     jobs = JobStore(await database(settings, "rr_infer", 3), worker_name(index))
 
     def listen(wake: Callable[[], None]) -> None:

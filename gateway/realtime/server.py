@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import socketio
 import structlog
+from prometheus_client import Gauge
 from redis.exceptions import RedisError
 
 from actors.domain.errors import BadPayload, Forbidden, ReadingRoomError, Retry, Unauthenticated
@@ -40,11 +41,13 @@ log = structlog.get_logger()
 PING_S = 10
 _GRACE_S = 60.0  # a socket outlives its token by this much
 _SWEEP_S = 5.0
+_SOCKETS = Gauge("rr_sockets", "Sockets that are connected.")
 
 
 def attach(app: web.Application, deps: Deps) -> Live:
     """Serve ``/socket.io/`` with the application."""
     live = Live(deps)
+    _SOCKETS.set_function(lambda: len(live.connections))
     live.sio.attach(app, socketio_path="socket.io")
 
     async def running(_: web.Application) -> Any:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from readingroom import __version__, logs
-from readingroom.cli import admin, status
 from readingroom.settings import Settings
 
 _IN_USE = 3
@@ -22,8 +21,11 @@ app = typer.Typer(
 )
 worker = typer.Typer(help="Processes that `up` starts.")
 app.add_typer(worker, name="worker", hidden=True)
-admin.app.command("status")(status.status)
-app.add_typer(admin.app, name="admin")
+if sys.argv[1:2] != ["worker"]:  # a process that `up` starts serves sooner without these
+    from readingroom.cli import admin, status
+
+    admin.app.command("status", epilog=status.EXAMPLE)(status.status)
+    app.add_typer(admin.app, name="admin")
 
 Data = Annotated[Path | None, typer.Option(help="Directory of the instance.", show_default="READINGROOM_DATA")]
 
@@ -117,9 +119,9 @@ def worker_gateway(index: Index = 0) -> None:
 @worker.command("dicom")
 def worker_dicom(index: Index = 0) -> None:
     """Receive DICOM."""
-    from readingroom import compose  # noqa: PLC0415
+    from readingroom import dicom  # noqa: PLC0415
 
-    compose.dicom(_child(f"dicom-{index}"))
+    dicom.listen(_child(f"dicom-{index}"))
 
 
 @worker.command("actors")
