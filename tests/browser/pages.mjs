@@ -1,0 +1,111 @@
+// The pages by themselves: refusals of the log-in, the list by keyboard, the offer's decline, axe, a lost line.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { expect, given, logIn, picture, run, violations } from './lib.mjs';
+
+const { base, reader, twice, send } = given;
+
+async function theLogIn(page) {
+  await page.goto(`${base}/login`);
+  await page.getByLabel('E-mail').waitFor();
+  const found = await violations(page);
+  expect(found.length === 0, `axe, log-in: ${found.join('; ')}`);
+  await picture(page, 'login');
+  await page.keyboard.press('Enter');
+  await page.getByRole('alert').getByText('Write your e-mail address.').waitFor();
+  await page.fill('[name=email]', reader.email);
+  await page.fill('[name=password]', 'not the password');
+  await page.keyboard.press('Enter');
+  await page.getByRole('alert').getByText('E-mail or password is wrong.').waitFor();
+  expect((await page.inputValue('[name=password]')) === '', 'the wrong password stays in the field');
+  await picture(page, 'login-error');
+  await page.fill('[name=email]', twice.email);
+  await page.fill('[name=password]', twice.password);
+  await page.keyboard.press('Enter');
+  await page.getByText('You belong to several groups.').waitFor();
+  expect((await page.locator('[data-groups] button').count()) === 2, 'both groups are offered');
+  await picture(page, 'login-groups');
+}
+
+async function theList(page) {
+  await logIn(page, base, reader.email, reader.password);
+  await page.locator('tr[data-study]').nth(2).waitFor();
+  await page.getByText('Live', { exact: true }).waitFor();
+  const found = await violations(page, '.rr-island');
+  expect(found.length === 0, `axe, worklist: ${found.join('; ')}`);
+  const selected = () => page.locator('tr.sel').getAttribute('data-study');
+  const first = await selected();
+  await page.keyboard.press('j');
+  const second = await selected();
+  expect(first !== second, 'J does not move');
+  await page.keyboard.press('k');
+  expect((await selected()) === first, 'K does not move back');
+  await page.keyboard.press('/');
+  await page.keyboard.type('k j nobody');
+  expect((await selected().catch(() => null)) === null || (await page.getByText('No open study fits').count()) === 1, 'letters work as keys in the search field');
+  await page.getByText('No open study fits').waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('tr[data-study]').nth(2).waitFor();
+  await page.keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+  await picture(page, 'worklist-keys');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('g');
+  await picture(page, 'worklist-by-site');
+  await page.keyboard.press('g');
+  await page.keyboard.press('g');
+}
+
+async function theOffer(page) {
+  const [command, ...args] = send;
+  await promisify(execFile)(command, args);
+  await page.locator('.offer-tag, .strip[data-phase="open"]').first().waitFor({ timeout: 20_000 });
+  await page.waitForTimeout(900);
+  await page.keyboard.press('d');
+  const dialog = page.getByRole('dialog', { name: 'Decline this offer?' });
+  await dialog.waitFor();
+  expect((await dialog.locator('input:checked').count()) === 0, 'a reason is chosen beforehand');
+  const found = await violations(page, '.rr-island');
+  expect(found.length === 0, `axe, decline: ${found.join('; ')}`);
+  await picture(page, 'worklist-decline');
+  await page.keyboard.press('2');
+  await page.keyboard.press('Enter');
+  await dialog.waitFor({ state: 'detached' });
+  expect((await page.locator('.offer-tag').count()) === 0, 'the offer stays after it was declined');
+}
+
+async function theViewer(page) {
+  const row = page.locator('tr[data-study]', { hasText: 'Offer' }).or(page.locator('tr[data-study]')).first();
+  await row.click();
+  await page.keyboard.press('Home');
+  while ((await page.getByRole('button', { name: /^Open images/ }).getAttribute('aria-disabled')) === 'true') await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/reading-room/);
+  await page.locator('[data-report]').first().waitFor({ timeout: 40_000 });
+  const found = await violations(page, '#viewerLayoutResizableRightPanel .rr-island');
+  expect(found.length === 0, `axe, panel: ${found.join('; ')}`);
+  await picture(page, 'viewer-not-mine');
+  await page.getByLabel('Back to the worklist').click();
+  await page.locator('tr[data-study]').first().waitFor();
+}
+
+async function theLostLine(page) {
+  await page.context().setOffline(true);
+  await page.getByText(/Offline since|List is \d+ s old/).waitFor({ timeout: 60_000 });
+  await picture(page, 'worklist-lost-line');
+  await page.context().setOffline(false);
+  await page.getByText('Live', { exact: true }).waitFor({ timeout: 60_000 });
+}
+
+await run(async ({ person, faults }) => {
+  await theLogIn(await person());
+  const desk = await person();
+  await theList(desk);
+  await theOffer(desk);
+  await theViewer(desk);
+  const before = faults.length;
+  await theLostLine(desk);
+  // While the line is cut Chromium reports each request that failed: those are what this part is about.
+  const cut = faults.splice(before).filter((fault) => !/ERR_INTERNET_DISCONNECTED|WebSocket connection/.test(fault));
+  expect(cut.length === 0, `faults while the line was cut: ${cut.join('; ')}`);
+});
