@@ -40,15 +40,10 @@ def derived(sop_class: str) -> bool:
 
 
 class Stow:
-    """The store transaction.
+    """The store transaction."""
 
-    Args:
-        deps: of the gateway's process.
-        limit: bytes that one request may hold.
-    """
-
-    def __init__(self, deps: Deps, limit: int = MAX_REQUEST_BYTES) -> None:
-        self._db, self._valkey, self._limit = deps.dbs["rr_ingest"], deps.valkey, limit
+    def __init__(self, deps: Deps) -> None:
+        self._db, self._valkey = deps.dbs["rr_ingest"], deps.valkey
         self._store = ObjectStore(deps.settings.objects)
         self._made: Committer | None = None
 
@@ -56,13 +51,13 @@ class Stow:
         """``POST /dicom-web/studies[/{study}][?site=]``."""
         who = await principal(request)
         check(who, "dicomweb_write_derived")
-        _acceptable(request, self._limit)
         named = await self._site(who, request.query.get("site"))
+        _acceptable(request)
         transaction = _Transaction(self, who, named, request.match_info.get("study"))
         seen = 0
         parts = await request.multipart()
         while (part := await _next(parts)) is not None:
-            seen += await transaction.take(part, self._limit - seen)
+            seen += await transaction.take(part, MAX_REQUEST_BYTES - seen)
         return transaction.results.answer(f"{request.url.origin()}/dicom-web/studies")
 
     async def _site(self, who: Principal, asked: str | None) -> tuple[str, str]:
@@ -175,7 +170,7 @@ class _Transaction:
         return Sender(self._who.tenant_id, *site)
 
 
-def _acceptable(request: web.Request, limit: int) -> None:
+def _acceptable(request: web.Request) -> None:
     """Refuse what is no store request, before its body is read.
 
     Raises:
@@ -184,8 +179,9 @@ def _acceptable(request: web.Request, limit: int) -> None:
     of = parse_mimetype(request.headers.get("Content-Type", "")).parameters.get("type", "application/dicom")
     if request.content_type != "multipart/related" or of != "application/dicom":
         raise web.HTTPUnsupportedMediaType
-    if (request.content_length or 0) > limit:
-        raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length or 0)
+    size = request.content_length or 0
+    if size > MAX_REQUEST_BYTES:
+        raise web.HTTPRequestEntityTooLarge(max_size=MAX_REQUEST_BYTES, actual_size=size)
 
 
 async def _next(parts: MultipartReader) -> BodyPartReader | None:
