@@ -28,7 +28,7 @@ def viewer_config() -> dict[str, Any]:
         "defaultDataSourceName": DATA_SOURCE,
         "dataSources": [
             {
-                "namespace": "@ohif/extension-default.dataSourcesModule.dicomweb",
+                "namespace": "reading-room.dataSourcesModule.dicomweb",
                 "sourceName": DATA_SOURCE,
                 "configuration": {
                     "friendlyName": "Reading room",

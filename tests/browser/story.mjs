@@ -55,6 +55,7 @@ await run(async ({ person }) => {
 
   await send_(sendRest);
   await desk.locator('[data-notice="images_after_sign"]').waitFor({ timeout: 20_000 });
+  await desk.locator('[data-notice="unseen_images"]', { hasText: '8 images are not on the screen' }).waitFor({ timeout: 20_000 });
   await picture(desk, 'story-6-late-images');
   await desk.getByRole('button', { name: 'Add to it' }).click();
   await desk.getByRole('dialog', { name: 'Addendum' }).getByRole('textbox').fill('Eight more images read. No change.');
@@ -62,5 +63,8 @@ await run(async ({ person }) => {
   await desk.getByText('Eight more images read. No change.').waitFor();
   await desk.locator('[data-notice="images_after_sign"]').waitFor({ state: 'detached', timeout: 10_000 });
   await picture(desk, 'story-7-addendum');
+  await desk.getByRole('button', { name: 'Show them' }).click();
+  await desk.getByText(/\(1\/28\)/).waitFor({ timeout: 60_000 });
+  await waitForPixels(desk);
   return { offer_ms: offerMs, pixels_ms: pixelsMs };
 });

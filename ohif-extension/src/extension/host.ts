@@ -33,6 +33,7 @@ export interface Host {
         register(buttons: object[]): void;
         updateSection(section: string, ids: string[]): void;
       };
+      displaySetService: { activeDisplaySets?: { StudyInstanceUID: string; instances?: unknown[] }[] };
       customizationService: { setCustomizations(what: object, scope?: string): void };
     };
   };

@@ -2,7 +2,7 @@
 import { createElement } from 'react';
 import { RoomPanel } from '../panel/Panel';
 import panelCss from '../panel/panel.css?inline';
-import { openWorklist, setNavigate, setShownStudy } from '../state/navigate';
+import { openWorklist, setHeld, setNavigate, setShownStudy } from '../state/navigate';
 import { live, toLogin } from '../state/room';
 import { island } from '../ui/island';
 import { shownName } from '../ui/time';
@@ -12,6 +12,7 @@ import { RoomBar } from './Bar';
 import barCss from './bar.css?inline';
 import type { Host } from './host';
 import hostCss from './host.css?inline';
+import { dataSources } from './source';
 
 export const EXTENSION_ID = 'reading-room';
 
@@ -48,6 +49,11 @@ function styleHost(): void {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(hostCss);
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+}
+
+/** The study that the page's address names. */
+function studyOfPage(): string | null {
+  return new URLSearchParams(window.location.search).get('StudyInstanceUIDs')?.split(',')[0] ?? null;
 }
 
 interface Shown {
@@ -95,17 +101,24 @@ export default {
     appConfig.whiteLabeling = { createLogoComponentFn: mark };
     appConfig.showPatientInfo = 'disabled'; // the identity block stands in the panel, where one acts
     setNavigate((to) => void commandsManager.run('navigateHistory', { to }));
+    setHeld((studyUid) => {
+      const sets = servicesManager.services.displaySetService.activeDisplaySets ?? [];
+      const own = sets.filter((set) => set.StudyInstanceUID === studyUid);
+      return own.reduce((sum, set) => sum + (set.instances?.length ?? 1), 0);
+    });
     styleHost();
     live();
   },
 
   onModeEnter(): void {
-    setShownStudy(new URLSearchParams(window.location.search).get('StudyInstanceUIDs')?.split(',')[0] ?? null);
+    setShownStudy(studyOfPage());
   },
 
   onModeExit(): void {
     setShownStudy(null);
   },
+
+  getDataSourcesModule: () => dataSources(studyOfPage),
 
   getPanelModule: () => [
     { name: 'room', iconName: 'tab-patient-info', iconLabel: 'Room', label: 'Reading room', component: Panel },

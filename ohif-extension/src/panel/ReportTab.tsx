@@ -5,7 +5,7 @@ import { isDone } from '../live/wire';
 import type { Sections } from '../state/api';
 import type { Draft } from '../state/draft';
 import { useKeys } from '../state/keys';
-import { openWorklist } from '../state/navigate';
+import { heldInstances, openWorklist } from '../state/navigate';
 import { me, readerOf, useLive, useNow } from '../state/room';
 import { nextCase } from '../state/study';
 import { Button, Menu } from '../ui/controls';
@@ -18,6 +18,9 @@ import { Notices, type ReportState, stateOf } from './notices';
 import { templatesFor } from './templates';
 
 type Asked = { kind: 'prelim' | 'final'; received: number; expected: number | null };
+
+/** How long the viewer may take to read all series of a study. */
+const LOADING_MS = 6_000;
 
 /** "Saved 03:17:41", where the tabs are. */
 export function SavedSign({ draft, state }: { draft: Draft; state: ReportState }): ReactElement | null {
@@ -62,6 +65,7 @@ export function ReportTab({ row, draft }: ReportTabProps): ReactElement {
     nowMs: now,
     readerName: (id) => readerOf(id)?.name ?? 'Another reader',
   });
+  const unseen = useUnseen(row, now);
   const templates = templatesFor(row);
   const canWrite = state.writable;
   useEffect(() => {
@@ -163,6 +167,8 @@ export function ReportTab({ row, draft }: ReportTabProps): ReactElement {
         onCompare={() => setComparing(!comparing)}
         onNext={() => void next()}
         onAddendum={() => setAdding(true)}
+        unseen={unseen}
+        onLoad={() => void draft.flush().finally(() => window.location.reload())}
       />
       <div className="sign">
         <div className="grow">
@@ -193,6 +199,13 @@ export function ReportTab({ row, draft }: ReportTabProps): ReactElement {
       {adding ? <AddendumDialog row={row} onSign={addendum} onClose={() => setAdding(false)} /> : null}
     </>
   );
+}
+
+/** How many images are stored and not in the viewer, which took what was there when the study was opened. */
+function useUnseen(row: Row, nowMs: number): number {
+  const [openedAt] = useState(nowMs);
+  const held = heldInstances(row.study_uid);
+  return held === 0 || nowMs - openedAt < LOADING_MS ? 0 : Math.max(0, row.images - held);
 }
 
 /** The template's text where nothing was written by hand. */

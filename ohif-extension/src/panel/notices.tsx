@@ -51,7 +51,7 @@ export function stateOf(row: Row, draft: Draft, status: LiveStatus, around: Arou
   if (draft.status === 'final' || row.status === 'final') {
     const at = draft.signedAt ? `, signed ${preciseTime(draft.signedAt)}` : '';
     const early = row.sla?.due_at && draft.signedAt ? Date.parse(row.sla.due_at) - Date.parse(draft.signedAt) : 0;
-    const says = early > 0 ? `${minutes(early)} before due. The site gets it at once.` : 'The site gets it at once.';
+    const says = early > 0 ? `${minutes(early)} before due. It goes to the site now.` : 'It goes to the site now.';
     return { ...base, kind: 'final', title: `Final${at}`, says };
   }
   if (!mine || !OWNED.has(row.status)) {
@@ -146,6 +146,9 @@ interface NoticesProps {
   onCompare: () => void;
   onNext: () => void;
   onAddendum: () => void;
+  /** Images that have come since the study was opened, and are not on the screen. */
+  unseen: number;
+  onLoad: () => void;
 }
 
 /** What the reader should know before signing, each line with its way out. */
@@ -158,6 +161,8 @@ export function Notices({
   onCompare,
   onNext,
   onAddendum,
+  unseen,
+  onLoad,
 }: NoticesProps): ReactElement {
   const sign = SIGNS[state.kind];
   const late = row.flags.includes('images_after_sign');
@@ -179,6 +184,18 @@ export function Notices({
               <b>Images came after you signed.</b> {row.images} are here now. The signed report is unchanged.
             </span>
             {state.kind === 'final' && state.mine ? <Button onPress={onAddendum}>Add to it</Button> : null}
+          </li>
+        ) : null}
+        {unseen > 0 ? (
+          <li className="w" data-notice="unseen_images">
+            <Icon name="images" />
+            <span className="grow">
+              <b>
+                {unseen} {unseen === 1 ? 'image is' : 'images are'} not on the screen.
+              </b>{' '}
+              {unseen === 1 ? 'It' : 'They'} came after you opened the study.
+            </span>
+            <Button onPress={onLoad}>Show {unseen === 1 ? 'it' : 'them'}</Button>
           </li>
         ) : null}
         {lateOrder ? (

@@ -26,6 +26,19 @@ export function shownStudy(): string | null {
   return shown;
 }
 
+/** How many instances of a study the viewer holds; the extension knows, 0 until it does. */
+let held: (studyUid: string) => number = () => 0;
+
+/** Tell how to count what the viewer holds. */
+export function setHeld(how: (studyUid: string) => number): void {
+  held = how;
+}
+
+/** How many instances of a study the viewer holds. */
+export function heldInstances(studyUid: string): number {
+  return held(studyUid);
+}
+
 /** The mode says which study it shows. */
 export function setShownStudy(studyUid: string | null): void {
   shown = studyUid;

@@ -129,7 +129,13 @@ export function sorted(rows: Iterable<Row>, query: Query, nowMs: number, desk: D
     shown.push({ row, key: keyOf(row, query.sort, nowMs, desk), left: leftOf(row, nowMs) });
   }
   const way = query.descending ? -1 : 1;
-  shown.sort((a, b) => way * compare(a.key, b.key) || a.left - b.left || (a.row.study_uid < b.row.study_uid ? -1 : 1));
+  shown.sort(
+    (a, b) =>
+      way * compare(a.key, b.key) ||
+      a.left - b.left ||
+      PRIORITY[a.row.priority] - PRIORITY[b.row.priority] ||
+      (a.row.study_uid < b.row.study_uid ? -1 : 1),
+  );
   return shown.map(({ row }) => row);
 }
 

@@ -63,7 +63,10 @@ export interface Choice {
 interface MenuProps {
   /** What stands in the button. */
   button: ReactNode;
+  /** What the list is called. */
   label: string;
+  /** The name of the button where what stands in it is not enough; it holds those words too. */
+  name?: string;
   choices: Choice[];
   className?: string;
   title?: string;
@@ -117,7 +120,7 @@ export function Menu(props: MenuProps): ReactElement {
         className={className}
         aria-haspopup="menu"
         aria-expanded={open}
-        aria-label={label}
+        aria-label={props.name}
         title={title}
         onClick={() => set(!open)}
       >

@@ -45,7 +45,8 @@ export function PresenceSwitch(): ReactElement | null {
   };
   return (
     <Menu
-      label={`Your presence: ${state}`}
+      label="Your presence"
+      name={`Your presence: ${state}`}
       end
       button={
         <>
@@ -109,7 +110,8 @@ export function Account(): ReactElement | null {
   return (
     <Menu
       className="me"
-      label={`Signed in as ${name}`}
+      label="Your account"
+      name={`${initials(name).toUpperCase()}, signed in as ${name}`}
       title={name}
       end
       button={initials(name).toUpperCase()}
