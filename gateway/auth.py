@@ -29,7 +29,7 @@ from storage.faults import AWAY
 from storage.sessions import Login
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from typing import Any
 
@@ -126,6 +126,11 @@ class Sessions:
         async with self._db.scope() as conn:
             row = await sessions.by_family(conn, family)
         return None if row is None else _session(row)
+
+    async def standing(self, families: Iterable[str]) -> dict[str, Session]:
+        """Return :meth:`current` of each log-in that has not ended."""
+        async with self._db.scope() as conn:
+            return {r["family"]: _session(r) for r in await sessions.by_families(conn, families)}
 
     # -- begin ----------------------------------------------------------------------------------
     async def login(self, email: str, password: str, otp: str | None, tenant: str | None) -> LoggedIn:

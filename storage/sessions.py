@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from storage.credentials import digest, new_token
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import asyncpg
 
     from storage.pool import Connection
@@ -34,6 +36,13 @@ _BY_FAMILY = (
     _WHO
     + """ AND t.family = $1 AND t.kind IN ('access', 'api', 'wall')
  ORDER BY t.expires_at DESC LIMIT 1"""
+)
+
+_BY_FAMILIES = (
+    _WHO.replace("SELECT", "SELECT DISTINCT ON (t.family)", 1)
+    + """
+   AND t.family = ANY($1) AND t.kind IN ('access', 'api', 'wall')
+ ORDER BY t.family, t.expires_at DESC"""
 )
 
 _SLIDE = """
@@ -90,6 +99,11 @@ async def by_token(conn: Connection, token: str) -> asyncpg.Record | None:
 async def by_family(conn: Connection, family: str) -> asyncpg.Record | None:
     """Return who holds this login now and until when, or None when it has ended."""
     return await conn.fetchrow(_BY_FAMILY, family)
+
+
+async def by_families(conn: Connection, families: Iterable[str]) -> list[asyncpg.Record]:
+    """Return :func:`by_family` of each log-in that has not ended."""
+    return await conn.fetch(_BY_FAMILIES, list(families))
 
 
 async def slide(conn: Connection, token: str, seconds: float, at_most: float) -> None:

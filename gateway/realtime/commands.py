@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from actors.domain.identity import radiologist_key, study_key, tenant_key
 from actors.domain.permissions import check
 from actors.domain.words import SignKind
 from gateway import calls
-from storage import studies_read
+from gateway.problems import bad_payload
+from storage import feed, studies_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from gateway.deps import Deps
 
 _CALL = {"pause_clock": "clock", "resume_clock": "clock"}  # the others are named like their permission
+
+_VIEW_S, _LATE_S = 5.0, 2.0
 
 _TOLD: dict[type[calls.Command], Callable[[Any], Command]] = {
     calls.Accept: lambda a: told.Accept(a.offer_id),
@@ -46,13 +50,15 @@ def parse(kind: type[Any], payload: object) -> Any:
         BadPayload: naming the field.
     """
     if not isinstance(payload, dict):
-        raise BadPayload("Send one object.")
+        raise BadPayload("Send one object.", {"field": ""})
     try:
+        if b"\\u0000" in msgspec.json.encode(payload):
+            raise BadPayload("Text may not hold the character NUL.", {"field": ""})
         return msgspec.convert(payload, kind)
+    except UnicodeEncodeError:
+        raise BadPayload("Text must be Unicode without lone surrogates.", {"field": ""}) from None
     except msgspec.ValidationError as exc:
-        words, _, place = str(exc).partition(" - at `$.")
-        field = place.rstrip("`") if place else words.partition("`")[2].partition("`")[0]
-        raise BadPayload(f"{words}.", {"field": field} if field else {}) from None
+        raise bad_payload(exc, kind) from None
 
 
 def _key(name: str, who: Principal, study_uid: str | None) -> Key:
@@ -63,20 +69,35 @@ def _key(name: str, who: Principal, study_uid: str | None) -> Key:
     return study_key(who.tenant_id, study_uid or "")
 
 
+async def _seen(deps: Deps, who: Principal, name: str, payload: dict[str, Any]) -> None:
+    """Refuse what names a study or a person outside the view, whatever else is wrong.
+
+    Raises:
+        NotFound: existing or not.
+    """
+    study_uid, reader = payload.get("study_uid"), payload.get("radiologist_id") if name == "assign" else None
+    if not isinstance(study_uid, str):
+        return
+    async with asyncio.timeout(_VIEW_S), deps.app_db.view(who) as conn:
+        if await studies_read.seen(conn, who, study_uid) is None:
+            raise NotFound
+        if isinstance(reader, str) and not await feed.member(conn, who.tenant_id, reader):
+            raise NotFound
+
+
 async def run(deps: Deps, who: Principal, name: str, payload: object) -> dict[str, Any]:
     """Return the answer of a command.
 
     Raises:
         ReadingRoomError: the refusal.
     """
-    addendum = name == "sign" and isinstance(payload, dict) and payload.get("kind") == SignKind.ADDENDUM
+    received = time.time()
+    fields = payload if isinstance(payload, dict) else {}
+    addendum = name == "sign" and fields.get("kind") == SignKind.ADDENDUM
     check(who, "addenda" if addendum else _CALL.get(name, name))
-    study_uid = payload.get("study_uid") if isinstance(payload, dict) else None
-    if isinstance(study_uid, str) and study_uid:
-        async with deps.app_db.view(who) as conn:
-            if await studies_read.seen(conn, who, study_uid) is None:
-                raise NotFound
+    await _seen(deps, who, name, fields)
     asked = parse(calls.COMMANDS[name], payload)
-    envelope = told.Envelope(_TOLD[type(asked)](asked), who, asked.idem, time.time() + asked.deadline_ms / 1000)
-    answer = await deps.refs.ask(_key(name, who, study_uid), envelope)
+    envelope = told.Envelope(_TOLD[type(asked)](asked), who, asked.idem, received + asked.deadline_ms / 1000)
+    async with asyncio.timeout(asked.deadline_ms / 1000 + _LATE_S):  # beyond it the outcome is asked for by idem
+        answer = await deps.refs.ask(_key(name, who, fields.get("study_uid")), envelope)
     return {"ok": True, **answer}

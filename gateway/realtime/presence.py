@@ -1,7 +1,10 @@
-"""Presence: which tabs of a reader are open anywhere. Ephemeral, in Valkey; told to her actor when it changes.
+"""Presence: which tabs of a reader are open anywhere. Ephemeral, never used for ownership.
 
-A hash for each reader holds {tab: Unix seconds until which it counts}. The gateway that holds a socket
-renews it; who dies stops renewing. Any gateway may notice that the last tab of somebody has run out.
+Valkey holds for each reader a hash of her sockets with the time until which each counts, and one
+sorted set of the times at which readers are to be looked at. The gateway that holds a socket renews
+both; leaving moves the look five seconds ahead; a gateway that dies stops renewing. Whoever sweeps
+first tells the actor. What Valkey forgot in a restart is found by comparing with what the database
+shows as present.
 """
 
 from __future__ import annotations
@@ -9,115 +12,188 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import structlog
 from redis.exceptions import RedisError
 
 from actors.domain.commands import Envelope, ObservePresence
 from actors.domain.errors import ReadingRoomError
 from actors.domain.identity import radiologist_key
 from actors.domain.words import READERS
+from storage import feed
+from storage.faults import AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Mapping
 
     from gateway.deps import Deps
     from gateway.realtime.connection import Connection
+    from gateway.realtime.hub import Hub
 
-TTL_S, RENEW_S, GRACE_S = 25.0, 8.0, 5.0
-_EVERYONE = "presence:readers"
-_AWAY = (RedisError, OSError, TimeoutError)
+log = structlog.get_logger()
+
+TTL_S, RENEW_S, GRACE_S, SWEEP_S, COMPARE_S = 25.0, 8.0, 5.0, 1.0, 10.0
+_TELL_S = 0.5  # told at once, then twice a second at most
+_OP_S = 2.0
+_LOOKS, _BORN, _COMPARING = "presence:looks", "presence:born", "presence:comparing"
+_GONE: tuple[type[BaseException], ...] = (RedisError, *AWAY)
+_UNHEARD: tuple[type[BaseException], ...] = (ReadingRoomError, *AWAY)
 
 
-class PresenceBoard:
-    """Keeps the tabs of this gateway alive, and tells actors who came and who went."""
+def _reader(connection: Connection) -> str | None:
+    """Return the reader of a socket as Valkey names her, None for other roles."""
+    who = connection.session.who
+    return f"{who.tenant_id}/{who.user_id}" if who.role in READERS else None
 
-    def __init__(self, deps: Deps, held: Callable[[], Iterable[Connection]]) -> None:
-        self._deps, self._held = deps, held
-        self._tasks: set[asyncio.Task[None]] = set()
+
+def _latest(tabs: Mapping[Any, Any]) -> float:
+    return max((float(until) for until in tabs.values()), default=0.0)
+
+
+class Presence:
+    """Keeps this gateway's sockets counted, and tells actors who came and who went."""
+
+    def __init__(self, deps: Deps, hub: Hub) -> None:
+        self._deps, self._hub = deps, hub
+        self._came: set[str] = set()  # readers whose actor is to hear that they are here
+        self._left: dict[str, str] = {}  # sockets that ended -> their readers
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to renew and to sweep."""
-        self.spawn(self._renew())
-        self.spawn(self._sweep())
+        """Begin to renew, to tell and to sweep."""
+        loops = (self._tell(), self._every(RENEW_S, self._renew), self._every(SWEEP_S, self._sweep),
+                 self._every(COMPARE_S, self._compare))  # fmt: skip
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
-        """End; tabs run out by themselves."""
+        """End; what was not told is found by the gateways that live on."""
+        with suppress(*_GONE):
+            await self._forget_left()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def spawn(self, work: object) -> None:
-        """Keep a reference to a background task until it is done."""
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def joined(self, connection: Connection) -> None:
         """A socket has connected."""
-        if connection.session.who.role in READERS:
-            self.spawn(self._joined(connection))
+        reader = _reader(connection)
+        if reader is not None:
+            self._came.add(reader)
+            self._wake.set()
 
     def left(self, connection: Connection) -> None:
-        """A socket has gone; a flapping network has some seconds to come back."""
-        if connection.session.who.role in READERS:
-            self.spawn(self._left(connection))
+        """A socket has gone."""
+        reader = _reader(connection)
+        if reader is not None:
+            self._left[_field(connection)] = reader
+            self._wake.set()
 
-    async def _joined(self, connection: Connection) -> None:
-        with suppress(*_AWAY):
-            await self._mark(connection)
-        await self._tell(connection.tenant_id, connection.session.who.user_id, connected=True)
+    @staticmethod
+    async def _every(seconds: float, act: Any) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await act()
+            except _GONE as exc:
+                log.warning("presence_waits", cause=type(exc).__name__)
 
-    async def _mark(self, connection: Connection) -> None:
-        who = f"{connection.tenant_id}/{connection.session.who.user_id}"
-        async with self._deps.valkey.pipeline(transaction=False) as pipe:
-            pipe.hset(f"presence:{who}", connection.tab, str(time.time() + TTL_S))
-            pipe.expire(f"presence:{who}", int(TTL_S * 4))
-            pipe.sadd(_EVERYONE, who)
+    # -- the sockets of this gateway ------------------------------------------------------------
+    async def _tell(self) -> None:
+        """Mark and tell who came and who left, in batches."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            with suppress(*_GONE):
+                await self._renew(self._came)
+            came, self._came = list(self._came), set()
+            heard = await asyncio.gather(*(self._observe(reader, connected=True) for reader in came))
+            self._came |= {reader for reader, told in zip(came, heard, strict=True) if not told}
+            with suppress(*_GONE):
+                await self._forget_left()
+            await asyncio.sleep(_TELL_S)
+            if self._came or self._left:  # an actor or Valkey is away: again
+                self._wake.set()
+
+    async def _renew(self, only: set[str] | None = None) -> None:
+        """Let the sockets held here count for another 25 s."""
+        until = time.time() + TTL_S
+        async with asyncio.timeout(_OP_S), self._deps.valkey.pipeline(transaction=False) as pipe:
+            for connection in self._hub.connections.values():
+                reader = _reader(connection)
+                if reader is not None and (only is None or reader in only):
+                    pipe.hset(f"presence:{reader}", _field(connection), until)
+                    pipe.expire(f"presence:{reader}", int(TTL_S * 4))
+                    pipe.zadd(_LOOKS, {reader: until})
             await pipe.execute()
 
-    async def _left(self, connection: Connection) -> None:
-        await asyncio.sleep(GRACE_S)
-        tenant_id, user_id = connection.tenant_id, connection.session.who.user_id
-        mine = [c for c in self._held() if (c.tenant_id, c.session.who.user_id) == (tenant_id, user_id)]
-        if any(c.tab == connection.tab for c in mine):
-            return
-        with suppress(*_AWAY):
-            await self._deps.valkey.hdel(f"presence:{tenant_id}/{user_id}", connection.tab)
-            await self._check(f"{tenant_id}/{user_id}")
-            return
-        if not mine:
-            await self._tell(tenant_id, user_id, connected=False)
+    async def _forget_left(self) -> None:
+        """Uncount the sockets that ended; the last one of a reader has her looked at after the grace."""
+        for field, reader in list(self._left.items()):
+            async with asyncio.timeout(_OP_S):
+                await self._deps.valkey.hdel(f"presence:{reader}", field)
+                until = _latest(await self._deps.valkey.hgetall(f"presence:{reader}"))
+                await self._deps.valkey.zadd(_LOOKS, {reader: max(until, time.time() + GRACE_S)})
+            self._left.pop(field, None)
 
-    async def _check(self, who: str) -> None:
-        """Tell the actor when no tab of hers counts any more."""
-        tabs = await self._deps.valkey.hgetall(f"presence:{who}")
-        if any(float(until) > time.time() for until in tabs.values()):
-            return
-        if await self._deps.valkey.srem(_EVERYONE, who):
-            tenant_id, _, user_id = who.partition("/")
-            if not await self._tell(tenant_id, user_id, connected=False):
-                await self._deps.valkey.sadd(_EVERYONE, who)
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_S)
-            for connection in list(self._held()):
-                if connection.session.who.role in READERS:
-                    await self._joined(connection)
-
+    # -- the sockets of all gateways ------------------------------------------------------------
     async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(GRACE_S)
-            with suppress(*_AWAY):
-                for who in await self._deps.valkey.smembers(_EVERYONE):
-                    await self._check(who.decode() if isinstance(who, bytes) else who)
+        """Look at the readers whose time has come."""
+        async with asyncio.timeout(_OP_S):
+            due = await self._deps.valkey.zrangebyscore(_LOOKS, "-inf", time.time(), start=0, num=200)
+        await asyncio.gather(*(self._look(_text(reader)) for reader in due))
 
-    async def _tell(self, tenant_id: str, user_id: str, *, connected: bool) -> bool:
-        """Return whether the actor has heard it; renewals say it again."""
-        envelope = Envelope(ObservePresence(connected=connected), deadline=time.time() + RENEW_S)
+    async def _look(self, reader: str) -> None:
+        """Tell the actor when no socket of hers counts any more."""
+        async with asyncio.timeout(_OP_S):
+            until = _latest(await self._deps.valkey.hgetall(f"presence:{reader}"))
+            if until > time.time():
+                await self._deps.valkey.zadd(_LOOKS, {reader: until})
+                return
+        if not await self._observe(reader, connected=False):
+            return  # it is due still: the next sweep tells
+        async with asyncio.timeout(_OP_S):
+            await self._deps.valkey.zrem(_LOOKS, reader)
+            until = _latest(await self._deps.valkey.hgetall(f"presence:{reader}"))
+        if until > time.time():  # she came back while we told
+            await self._deps.valkey.zadd(_LOOKS, {reader: until})
+            await self._observe(reader, connected=True)
+
+    async def _compare(self) -> None:
+        """Find readers who are shown as present and hold no socket: Valkey or everything was restarted."""
+        async with asyncio.timeout(_OP_S):
+            await self._deps.valkey.set(_BORN, time.time(), nx=True)
+            born = float(await self._deps.valkey.get(_BORN) or time.time())
+            mine = await self._deps.valkey.set(_COMPARING, "1", nx=True, px=int(COMPARE_S * 900))
+        if not mine or time.time() - born < TTL_S:
+            return  # gateways are still saying whom they hold
+        async with self._deps.dbs["rr_login"].scope() as conn:
+            tenants = await feed.tenants(conn)
+        async with self._deps.app_db.scope(tenants) as conn:
+            shown = await feed.present(conn, tenants)
+        for tenant_id, user_id in shown:
+            reader = f"{tenant_id}/{user_id}"
+            async with asyncio.timeout(_OP_S):
+                if await self._deps.valkey.zscore(_LOOKS, reader) is None:
+                    await self._deps.valkey.zadd(_LOOKS, {reader: time.time()}, nx=True)
+
+    async def _observe(self, reader: str, *, connected: bool) -> bool:
+        """Tell the reader's actor; return whether it heard."""
+        tenant_id, _, user_id = reader.partition("/")
+        envelope = Envelope(ObservePresence(connected=connected), deadline=time.time() + _OP_S)
         try:
-            await self._deps.refs.ask(radiologist_key(tenant_id, user_id), envelope)
-        except ReadingRoomError:
+            async with asyncio.timeout(_OP_S * 2):
+                await self._deps.refs.ask(radiologist_key(tenant_id, user_id), envelope)
+        except _UNHEARD as exc:
+            log.warning("presence_not_told", user_id=user_id, cause=type(exc).__name__)
             return False
         return True
+
+
+def _field(connection: Connection) -> str:
+    """Return a name of the socket that no other gateway's has."""
+    return f"{connection.tab}/{connection.sid}"
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)

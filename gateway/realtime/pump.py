@@ -1,12 +1,13 @@
-"""Reads each tenant's feed by position and hands every event to the sockets of its stream.
+"""Reads each tenant's feed by position and hands every event to the hub.
 
-Valkey's nudge is a hint; a sweep each second finds what it missed. Nothing is lost when either dies.
+Valkey's nudge is a hint; a sweep each second finds what it missed. When either server dies nothing
+is lost: the position stands still until the feed can be read again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,86 +16,145 @@ from storage import feed
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
-    from gateway.realtime.connection import Connection
-    from storage.feed import Event
+    from gateway.realtime.hub import Hub
     from storage.pool import Database
 
 log = structlog.get_logger()
 
 SWEEP_S = 1.0
-_PAGE = 500
+_READ_S = 5.0
+_BREATH = 2_000  # deliveries after which other tasks get a turn
+
+
+@dataclass(slots=True)
+class _Tenant:
+    """How far a tenant's feed was handed out."""
+
+    pos: int
+    epoch: str
+    owners: dict[str, str] = field(default_factory=dict)  # study -> who was offered or has it
+    reading: bool = False
+    again: bool = False
 
 
 class Pump:
-    """The feeds of the tenants that have sockets here."""
+    """The feeds of the tenants that have sockets here.
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
-        self._pos: dict[str, int] = {}
-        self._wake: dict[str, asyncio.Event] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.sockets: dict[tuple[str, str], set[Connection]] = {}
+    Args:
+        db: as rr_app.
+        hub: who is told.
+        restored: is called with a tenant whose feed went back to an earlier point.
+    """
 
-    async def follow(self, tenant_id: str) -> None:
-        """Begin to read a tenant's feed, from its newest event on."""
-        if tenant_id in self._tasks:
-            return
-        async with self._db.scope([tenant_id]) as conn:
-            pos = await feed.position(conn, tenant_id)
-        if tenant_id not in self._tasks:
-            self._pos[tenant_id], self._wake[tenant_id] = pos, asyncio.Event()
-            self._tasks[tenant_id] = asyncio.create_task(self._run(tenant_id), name=f"feed-{tenant_id}")
+    def __init__(self, db: Database, hub: Hub, restored: Callable[[str], None]) -> None:
+        self._db, self._hub, self._restored = db, hub, restored
+        self._tenants: dict[str, _Tenant] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._keep(asyncio.create_task(self._sweep(), name="feed-sweep"))
 
     async def stop(self) -> None:
         """Read no more."""
-        for task in self._tasks.values():
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def nudge(self, tenant_id: str) -> None:
-        """There is something new."""
-        if tenant_id in self._wake:
-            self._wake[tenant_id].set()
+    async def follow(self, tenant_id: str) -> str:
+        """Hand out a tenant's feed from its newest event on, if not done yet; return its epoch."""
+        known = self._tenants.get(tenant_id)
+        if known is None:
+            async with asyncio.timeout(_READ_S), self._db.scope([tenant_id]) as conn:
+                owners = await feed.owners(conn, tenant_id)
+                head = (await feed.heads(conn, [tenant_id])).get(tenant_id, feed.Head())
+            known = self._tenants.setdefault(tenant_id, _Tenant(head.pos, head.epoch, owners))
+        return known.epoch
 
-    def join(self, connection: Connection, streams: Iterable[str]) -> None:
-        """Hand a stream's events to a socket from now on."""
-        for stream in streams:
-            self.sockets.setdefault((connection.tenant_id, stream), set()).add(connection)
+    def owner(self, tenant_id: str, study_uid: str) -> str | None:
+        """Return who was offered or has the study, as far as it is known here."""
+        tenant = self._tenants.get(tenant_id)
+        return None if tenant is None else tenant.owners.get(study_uid)
 
-    def leave(self, connection: Connection, streams: Iterable[str]) -> None:
-        """Hand it no more of them."""
-        for stream in streams:
-            room = self.sockets.get((connection.tenant_id, stream))
-            if room is not None:
-                room.discard(connection)
-                if not room:
-                    del self.sockets[connection.tenant_id, stream]
+    def nudge(self, text: str) -> None:
+        """Hear ``TENANT POS``: there may be something new."""
+        tenant_id, _, pos = text.partition(" ")
+        tenant = self._tenants.get(tenant_id)
+        if tenant is not None and not (pos.isdigit() and int(pos) <= tenant.pos):
+            self._keep(asyncio.create_task(self._read(tenant_id, tenant)))
 
-    async def _run(self, tenant_id: str) -> None:
-        wake = self._wake[tenant_id]
+    async def _read(self, tenant_id: str, tenant: _Tenant) -> None:
+        """Hand out what is new; one reader a tenant, who looks once more when told meanwhile."""
+        if tenant.reading:
+            tenant.again = True
+            return
+        tenant.reading = True
+        try:
+            more = True
+            while more:
+                tenant.again = False
+                async with asyncio.timeout(_READ_S), self._db.scope([tenant_id]) as conn:
+                    events = await feed.after(conn, tenant_id, tenant.pos)
+                await self._hand_out(tenant_id, tenant, events)
+                more = len(events) >= feed.PAGE or tenant.again
+        except AWAY as exc:
+            log.warning("feed_not_read", tenant_id=tenant_id, cause=type(exc).__name__)
+        finally:
+            tenant.reading = False
+
+    async def _hand_out(self, tenant_id: str, tenant: _Tenant, events: list[feed.Event]) -> None:
+        delivered = 0
+        for event in events:
+            tenant.pos = event.pos
+            if event.stream.startswith("user:"):
+                _note_owner(tenant.owners, event)
+            delivered += self._hub.emit(tenant_id, event)
+            if delivered > _BREATH:
+                delivered = 0
+                await asyncio.sleep(0)
+
+    async def _sweep(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_S):
-                    await wake.wait()
-            wake.clear()
+            await asyncio.sleep(SWEEP_S)
             try:
-                await self._read(tenant_id)
+                await self._look()
             except AWAY as exc:
-                log.warning("feed not read", tenant_id=tenant_id, cause=type(exc).__name__)
-                await asyncio.sleep(SWEEP_S / 2)
+                log.warning("feeds_not_swept", cause=type(exc).__name__)
 
-    async def _read(self, tenant_id: str) -> None:
-        while True:
-            async with self._db.scope([tenant_id]) as conn:
-                events = await feed.after(conn, tenant_id, self._pos[tenant_id])
-            for event in events:
-                await self._hand_out(tenant_id, event)
-                self._pos[tenant_id] = event.pos
-            if len(events) < _PAGE:
-                return
+    async def _look(self) -> None:
+        """Forget tenants without sockets; find what no nudge told of, and feeds that were restored."""
+        here = self._hub.tenants()
+        for tenant_id in [t for t in self._tenants if t not in here and not self._hub.expected[t]]:
+            del self._tenants[tenant_id]
+        if not self._tenants:
+            return
+        async with asyncio.timeout(_READ_S), self._db.scope(list(self._tenants)) as conn:
+            heads = await feed.heads(conn, list(self._tenants))
+        for tenant_id, tenant in list(self._tenants.items()):
+            head = heads.get(tenant_id, feed.Head())
+            if tenant.epoch and head.epoch != tenant.epoch:
+                log.warning("feed_restored", tenant_id=tenant_id)
+                tenant.pos, tenant.epoch = head.pos, head.epoch
+                self._restored(tenant_id)
+            tenant.epoch = head.epoch
+            if head.pos > tenant.pos:
+                await self._read(tenant_id, tenant)
 
-    async def _hand_out(self, tenant_id: str, event: Event) -> None:
-        for connection in list(self.sockets.get((tenant_id, event.stream), ())):
-            await connection.deliver(event)
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _note_owner(owners: dict[str, str], event: feed.Event) -> None:
+    """Remember whose study it is now: a breach while the database is away is told to her too."""
+    changed = feed.row_change(event)
+    if changed is None:
+        return
+    study_uid, stays = changed
+    user_id = event.stream.removeprefix("user:")
+    if stays:
+        owners[study_uid] = user_id
+    elif owners.get(study_uid) == user_id:
+        del owners[study_uid]

@@ -6,56 +6,69 @@ The socket is a hint, the feed is the truth: every client can always catch up by
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-from contextlib import suppress
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import socketio
 import structlog
 from prometheus_client import Gauge
-from redis.exceptions import RedisError
+from socketio.exceptions import ConnectionRefusedError as Refused
 
-from actors.domain.errors import BadPayload, Forbidden, ReadingRoomError, Retry, Unauthenticated
+from actors.domain.errors import BadPayload, Overloaded, ReadingRoomError, Retry, Unauthenticated
 from actors.domain.instant import instant
 from actors.domain.permissions import may
-from actors.domain.words import Role
+from actors.nudges import Nudges
 from gateway import calls, wire
-from gateway.realtime import commands, streams
+from gateway.realtime.calling import Calling
+from gateway.realtime.commands import parse
 from gateway.realtime.connection import ACK_S, Connection
-from gateway.realtime.presence import PresenceBoard
+from gateway.realtime.engine import Engine
+from gateway.realtime.hub import Hub
+from gateway.realtime.joining import Joining
+from gateway.realtime.presence import Presence
 from gateway.realtime.pump import Pump
-from storage import feed
+from gateway.realtime.rights import Rights
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from aiohttp import web
 
     from gateway.auth import Session
     from gateway.deps import Deps
+    from gateway.realtime.outlet import Outlet
 
 log = structlog.get_logger()
 
-PING_S = 10
-_GRACE_S = 60.0  # a socket outlives its token by this much
-_SWEEP_S = 5.0
-_SOCKETS = Gauge("rr_sockets", "Sockets that are connected.")
+_SOCKETS = Gauge("rr_sockets", "Sockets that have shown a ticket.")
+_WATCH_S = 0.5
+_LIMITS = wire.Limits(
+    max_payload_bytes=calls.MAX_PAYLOAD_BYTES,
+    deadline_ms=calls.DEADLINE_MS,
+    max_deadline_ms=calls.MAX_DEADLINE_MS,
+    max_behind=wire.MAX_BEHIND,
+    ack_s=ACK_S,
+)
 
 
 def attach(app: web.Application, deps: Deps) -> Live:
     """Serve ``/socket.io/`` with the application."""
     live = Live(deps)
-    _SOCKETS.set_function(lambda: len(live.connections))
-    live.sio.attach(app, socketio_path="socket.io")
+    _SOCKETS.set_function(lambda: len(live.hub))
+    live.engine.attach(app)
 
-    async def running(_: web.Application) -> Any:
-        await live.start()
+    async def running(_: web.Application) -> AsyncIterator[None]:
+        live.start()
         yield
         await live.stop()
 
+    async def closing(_: web.Application) -> None:
+        await live.close()
+
     app.cleanup_ctx.append(running)
+    app.on_shutdown.append(closing)
     return live
 
 
@@ -64,41 +77,46 @@ class Live:
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
-        self.sio = socketio.AsyncServer(
-            async_mode="aiohttp",
-            transports=["websocket"],
-            ping_interval=PING_S,
-            ping_timeout=PING_S,
-            max_http_buffer_size=calls.MAX_PAYLOAD_BYTES,
-            http_compression=False,
-            logger=False,
-            engineio_logger=False,
-        )
-        self.connections: dict[str, Connection] = {}
-        self.pump = Pump(deps.app_db)
-        self.presence = PresenceBoard(deps, self.connections.values)
+        self.hub = Hub()
+        self.engine = Engine(called=self._called, connected=self._connected)
+        self.engine.on("connect", self._connect)
+        self.engine.on("disconnect", self._disconnect)
+        self.pump = Pump(deps.app_db, self.hub, self._restored)
+        self.joining = Joining(deps.app_db, self.hub)
+        self.presence = Presence(deps, self.hub)
+        self.rights = Rights(deps.sessions, self.hub, self._end)
+        self._calling = Calling(deps, self.hub, self.joining, self._spawn)
+        self._nudges = Nudges(deps.settings.valkey_url)
+        self._admitted: dict[str, tuple[Session, calls.ConnectAuth]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.sio.on("connect", self._connect)
-        self.sio.on("disconnect", self._disconnect)
-        self.sio.on("*", self._called)
 
     # -- life -----------------------------------------------------------------------------------
-    async def start(self) -> None:
-        """Listen to nudges, watch acknowledgements and rights."""
+    def start(self) -> None:
+        """Listen to nudges and alerts, watch acknowledgements and rights."""
+        self._nudges.start({"feed": self.pump.nudge, "alert": self._alert})
+        self.pump.start()
         self.presence.start()
-        self._spawn(self._listen())
+        self.rights.start()
         self._spawn(self._watch())
-        self._deps.sessions.listeners.append(self._rights_changed)
+
+    async def close(self) -> None:
+        """Tell every socket to come again elsewhere, and close it."""
+        for connection in list(self.hub.connections.values()):
+            self._end(connection, Retry.code)
+        await asyncio.sleep(0)
 
     async def stop(self) -> None:
-        """Close every socket; clients come back elsewhere."""
-        self._deps.sessions.listeners.remove(self._rights_changed)
+        """End everything that runs for the sockets."""
+        for connection in list(self.hub.connections.values()):
+            connection.outlet.cut()
+        await self._nudges.stop()
+        await self.rights.stop()
+        await self.pump.stop()
+        await self.presence.stop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.presence.stop()
-        await self.pump.stop()
-        await self.sio.shutdown()
+        await self.engine.shutdown()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -107,228 +125,135 @@ class Live:
 
     # -- connecting -----------------------------------------------------------------------------
     async def _connect(self, sid: str, _environ: dict[str, Any], auth: Any = None) -> None:
+        """Admit who shows a ticket; any other gets a connect error with its code."""
         try:
-            asked = commands.parse(calls.ConnectAuth, auth)
+            asked: calls.ConnectAuth = parse(calls.ConnectAuth, auth)
             session = await self._deps.sessions.redeem(asked.ticket)
             if not session.wall and not may(session.who.role, "socket"):
-                raise Unauthenticated
+                raise Unauthenticated("There is nothing to follow for you.")
         except ReadingRoomError as exc:
-            code = exc.code if exc.code != "forbidden" else "unauthenticated"
-            raise socketio.exceptions.ConnectionRefusedError(str(exc), {"code": code}) from None
+            raise Refused(str(exc), {"code": exc.code}) from None
         except AWAY:
-            raise socketio.exceptions.ConnectionRefusedError(Retry.sentence, {"code": Retry.code}) from None
+            raise Refused(Retry.sentence, {"code": Retry.code}) from None
+        self._admitted[sid] = (session, asked)
 
-        async def emit(name: str, payload: Any) -> None:
-            await self.sio.emit(name, payload, to=sid)
-
-        connection = Connection(sid, session, asked.tab, emit)
-        self.connections[sid] = connection
+    def _connected(self, sid: str, outlet: Outlet) -> None:
+        """The client has been told that it is connected: what follows comes after that."""
+        session, asked = self._admitted.pop(sid)
+        connection = Connection(sid, session, asked.tab, outlet)
+        self.hub.add(connection)
         self._spawn(self._greet(connection, asked))
 
     async def _greet(self, connection: Connection, asked: calls.ConnectAuth) -> None:
+        """Say hello, then bring every stream up to date."""
         who, session = connection.session.who, connection.session
-        offsets = dict(asked.offsets)
-        own = f"wall:{who.tenant_id}" if session.wall else f"user:{who.user_id}"
-        offsets.setdefault(own, None)
+        wanted = {connection.own_stream: None, **asked.offsets}
         try:
-            await self.pump.follow(who.tenant_id)
-            started, refused = await self._prepare(connection, offsets, asked.epoch)
+            epoch = await self.pump.follow(who.tenant_id)
+            states, refused = await self.joining.plan(session, wanted, same_epoch=bool(epoch) and asked.epoch == epoch)
         except AWAY as exc:
-            log.warning("cannot greet", cause=type(exc).__name__)
-            await self.sio.disconnect(connection.sid)
+            log.warning("cannot_greet", cause=type(exc).__name__)
+            self._end(connection, Retry.code)
             return
-        epoch = next((s.epoch for s in started.values()), "")
         hello = wire.Hello(
             proto=wire.PROTO,
             epoch=epoch,
-            user=None if session.wall else who.user_id,
+            user=who.user_id or None,
             tenant=who.tenant_id,
             role="wall" if session.wall else who.role.value,  # type: ignore[arg-type]
-            streams={s: wire.StreamState(mode=b.mode, head=b.head) for s, b in started.items()},  # type: ignore[arg-type]
+            streams=states,
             refused=refused,
             server_time=instant(datetime.now(UTC)),
             expires_at=instant(session.expires_at),
-            limits=wire.Limits(
-                max_payload_bytes=calls.MAX_PAYLOAD_BYTES,
-                deadline_ms=calls.DEADLINE_MS,
-                max_deadline_ms=calls.MAX_DEADLINE_MS,
-                max_behind=wire.MAX_BEHIND,
-                ack_s=ACK_S,
-            ),
+            limits=_LIMITS,
         )
-        await connection.emit("hello", _plain(hello))
-        await self._write(connection, started)
+        connection.tell("hello", hello)
+        held = self.joining.hold(connection, wanted, states)
         self.presence.joined(connection)
-        log.info("SocketConnected", user_id=who.user_id, tenant_id=who.tenant_id, streams=len(started))
-
-    async def _prepare(
-        self, connection: Connection, offsets: dict[str, int | None], epoch: str | None
-    ) -> tuple[dict[str, streams.Start], dict[str, str]]:
-        """Hold back the streams, then read how each starts; what may not be followed is refused."""
-        started: dict[str, streams.Start] = {}
-        refused: dict[str, str] = {}
-        for stream, offset in offsets.items():
-            connection.hold(stream)
-            self.pump.join(connection, [stream])
-            try:
-                started[stream] = await streams.start(self._deps.app_db, connection.session, stream, offset, epoch)
-            except ReadingRoomError as exc:
-                refused[stream] = exc.code
-                connection.late.pop(stream, None)
-                self.pump.leave(connection, [stream])
-        return started, refused
-
-    async def _write(self, connection: Connection, started: dict[str, streams.Start]) -> None:
-        for stream, begin in started.items():
-            if begin.data is not None:
-                await connection.snapshot(stream, begin.head, begin.data)
-            for event in begin.events:
-                await connection.replay(event)
-            await connection.release(stream, begin.head)
+        log.info("SocketConnected", user_id=who.user_id, tenant_id=who.tenant_id, streams=len(states))
+        await self.joining.catch_up(connection, held)
 
     async def _disconnect(self, sid: str, *_: Any) -> None:
-        connection = self.connections.pop(sid, None)
+        self._admitted.pop(sid, None)
+        connection = self.hub.remove(sid)
         if connection is not None:
-            self.pump.leave(connection, connection.follows)
+            for task in connection.tasks:
+                task.cancel()
             self.presence.left(connection)
 
     # -- calls ----------------------------------------------------------------------------------
-    async def _called(self, event: str, sid: str, *args: Any) -> dict[str, Any] | None:
-        connection = self.connections.get(sid)
-        payload = args[0] if args else None
+    async def _called(self, sid: str, said: list[Any]) -> Any:
+        """Answer one event of a client; nothing of the inside is shown."""
+        connection = self.hub.connections.get(sid)
+        event, payload = said[0], said[1] if len(said) > 1 else None
         try:
-            if connection is None:
-                raise Unauthenticated  # noqa: TRY301
-            return await self._answer(connection, event, payload)
+            if connection is None or connection.ending:
+                raise Unauthenticated  # noqa: TRY301 - said like every refusal
+            if not isinstance(event, str):
+                raise BadPayload("An event has a name.", {"field": ""})  # noqa: TRY301
+            return await self._calling.answer(connection, event, payload)
         except ReadingRoomError as exc:
-            return {"error": exc.code, "message": str(exc), **exc.fields}
-        except AWAY:
+            return {"error": exc.code, "message": str(exc), **_plain(exc.fields)}
+        except AWAY as exc:
+            log.warning("part_away", call=event, cause=type(exc).__name__)
             return {"error": Retry.code, "message": Retry.sentence}
-        except Exception:
-            log.exception("a call failed", call=event)
-            return {"error": Retry.code, "message": Retry.sentence}
+        except Exception as exc:
+            log.exception("call_failed", call=event, error=type(exc).__name__, exc_info=not hasattr(exc, "sqlstate"))
+            return {"error": ReadingRoomError.code, "message": ReadingRoomError.sentence}
 
-    async def _answer(self, connection: Connection, event: str, payload: Any) -> dict[str, Any] | None:
-        match event:
-            case "ack":
-                with suppress(BadPayload):
-                    ack = commands.parse(calls.Ack, payload)
-                    connection.ack(ack.s, ack.seq)
-                return None
-            case "time":
-                sample = commands.parse(calls.Time, payload)
-                return {"t0": sample.t0, "server_time": instant(datetime.now(UTC))}
-            case "subscribe":
-                return await self._subscribe(connection, commands.parse(calls.Subscribe, payload))
-            case "unsubscribe":
-                return self._unsubscribe(connection, commands.parse(calls.Unsubscribe, payload))
-            case "reauth":
-                return await self._reauth(connection, commands.parse(calls.Reauth, payload))
-            case _ if event in calls.COMMANDS:
-                if connection.session.wall:
-                    raise Forbidden
-                return await commands.run(self._deps, connection.session.who, event, payload)
-        raise BadPayload(f"There is no call {event[:40]!r}.")
+    # -- ending ---------------------------------------------------------------------------------
+    def _end(self, connection: Connection, code: str) -> None:
+        """Tell a socket why, and close it within a second."""
+        if not connection.ending:
+            connection.ending = True
+            log.info("SocketEnded", user_id=connection.session.who.user_id, code=code)
+            connection.tell("bye", wire.Bye(code=code))
+            self._spawn(self._close(connection))
 
-    async def _subscribe(self, connection: Connection, asked: calls.Subscribe) -> dict[str, Any]:
-        async with self._deps.app_db.scope([connection.tenant_id]) as conn:
-            epoch, _ = await feed.head(conn, connection.tenant_id, "")
-        started, refused = await self._prepare(connection, dict(asked.streams), epoch)
-        self._spawn(self._write(connection, started))
-        modes = {s: {"mode": b.mode, "head": b.head} for s, b in started.items()}
-        return {"ok": True, "streams": modes, "refused": refused}
+    async def _close(self, connection: Connection) -> None:
+        await self.engine.disconnect(connection.sid)
+        await connection.outlet.close()
 
-    def _unsubscribe(self, connection: Connection, asked: calls.Unsubscribe) -> dict[str, Any]:
-        for stream in asked.streams:
-            if stream != f"user:{connection.session.who.user_id}":
-                self.pump.leave(connection, [stream])
-                connection.sent.pop(stream, None)
-                connection.late.pop(stream, None)
-        return {"ok": True, "streams": {}, "refused": {}}
+    def _restored(self, tenant_id: str) -> None:
+        """The feed went back to an earlier point: clients come again and get snapshots."""
+        for connection in self.hub.of(f"tenant:{tenant_id}"):
+            self._end(connection, Retry.code)
 
-    async def _reauth(self, connection: Connection, asked: calls.Reauth) -> dict[str, Any]:
-        session = await self._deps.sessions.redeem(asked.ticket)
-        if _rights(session) != _rights(connection.session):
-            raise Unauthenticated("This ticket is another session's.")
-        connection.session = session
-        return {"ok": True, "expires_at": instant(session.expires_at)}
-
-    # -- rights ---------------------------------------------------------------------------------
-    def _rights_changed(self, text: str) -> None:
-        for connection in list(self.connections.values()):
-            session = connection.session
-            if text in {session.family, f"user:{session.who.user_id}", f"tenant:{session.who.tenant_id}"}:
-                self._spawn(self._recheck(connection))
-
-    async def _recheck(self, connection: Connection) -> None:
-        """End a socket whose log-in has ended or whose rights are others now."""
-        session = connection.session
-        with suppress(*AWAY):
-            current = await self._deps.sessions.current(session.family)
-            if current is None:
-                over = time.time() - session.expires_at.timestamp()
-                if over < 0 or over > _GRACE_S:
-                    await self._bye(connection)
-            elif _rights(current) != _rights(session):
-                await self._bye(connection)
-            else:
-                connection.session = current
-
-    async def _bye(self, connection: Connection) -> None:
-        if not connection.closing:
-            connection.closing = True
-            await connection.emit("bye", {"code": Unauthenticated.code})
-            await self.sio.disconnect(connection.sid)
-
-    # -- background -----------------------------------------------------------------------------
     async def _watch(self) -> None:
-        """Close sockets that do not acknowledge; look at everyone's rights now and then."""
-        swept = time.monotonic()
+        """Close sockets that do not acknowledge; they resume."""
         while True:
-            await asyncio.sleep(1)
-            for connection in list(self.connections.values()):
-                if connection.silent and not connection.closing:
-                    connection.closing = True
-                    log.info("SocketSilent", user_id=connection.session.who.user_id)
-                    self._spawn(self.sio.disconnect(connection.sid))
-            if time.monotonic() - swept > _SWEEP_S:
-                swept = time.monotonic()
-                for connection in list(self.connections.values()):
-                    await self._recheck(connection)
+            await asyncio.sleep(_WATCH_S)
+            now = monotonic()
+            for connection in list(self.hub.connections.values()):
+                if connection.overdue(now):
+                    self._end(connection, Overloaded.code)
 
-    async def _listen(self) -> None:
-        while True:
-            with suppress(RedisError, OSError, TimeoutError):
-                async with self._deps.valkey.pubsub() as channel:
-                    await channel.subscribe("feed", "alert")
-                    while True:
-                        said = await channel.get_message(ignore_subscribe_messages=True, timeout=5)
-                        if said is not None:
-                            self._heard(_text(said["channel"]), _text(said["data"]))
-            await asyncio.sleep(0.3)
-
-    def _heard(self, channel: str, text: str) -> None:
-        if channel == "feed":
-            self.pump.nudge(text.partition(" ")[0])
-        else:
-            self._spawn(self._alert(json.loads(text)))
-
-    async def _alert(self, alert: dict[str, Any]) -> None:
-        tenant_id = alert.pop("tenant_id")
-        inside = {Role.ADMIN, Role.MANAGER, Role.RADIOLOGIST, Role.RESIDENT}
-        for connection in list(self.connections.values()):
-            if connection.tenant_id == tenant_id and connection.session.who.role in inside:
-                await connection.emit("alert", alert)
+    # -- alerts ---------------------------------------------------------------------------------
+    def _alert(self, text: str) -> None:
+        """Pass on a breach that the journal does not hold yet, to the tenant and to the study's reader."""
+        try:
+            told = msgspec.json.decode(text, type=_Told)
+        except msgspec.DecodeError:
+            log.warning("alert_unreadable")
+            return
+        reader = told.reader or self.pump.owner(told.tenant_id, told.study_uid)
+        rooms = (f"tenant:{told.tenant_id}", *([f"user:{reader}"] if reader else []))
+        alert = wire.Alert(id=told.id, study_uid=told.study_uid, due_at=told.due_at, provisional=told.provisional)
+        self.hub.tell(told.tenant_id, rooms, "alert", alert)
 
 
-def _text(data: bytes | str) -> str:
-    return data.decode() if isinstance(data, bytes) else data
+class _Told(msgspec.Struct):
+    """What a host publishes of a breach."""
+
+    tenant_id: str
+    id: str
+    study_uid: str
+    due_at: str
+    provisional: bool = True
+    reader: str | None = None
 
 
-def _plain(message: wire.Hello) -> Any:
-    return msgspec.to_builtins(message)
-
-
-def _rights(session: Session) -> tuple[Any, ...]:
-    who = session.who
-    return (who.user_id, who.tenant_id, who.role, who.sites, session.wall)
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a refusal as JSON has them."""
+    plain: dict[str, Any] = msgspec.to_builtins(fields)
+    return plain

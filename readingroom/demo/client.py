@@ -156,12 +156,13 @@ class LiveClient:
 
     async def close(self) -> None:
         """End the connection and everything that ran for it."""
-        runner, self._runner = self._runner, None
+        runner, self._runner = self._runner, None  # ends after the connection does
+        await self.drop()
         tasks = [*self._tasks, *([runner] if runner else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.drop()
+        await self.drop()  # one that was being made meanwhile
         await self.session.close()
 
     async def drop(self) -> None:
@@ -213,8 +214,8 @@ class LiveClient:
         return answer
 
     async def _run(self) -> None:
-        pause = 0.1
-        while True:
+        pause, me = 0.1, asyncio.current_task()
+        while self._runner is me:
             before = self.connections
             with suppress(*_LOST):
                 await self._once()
