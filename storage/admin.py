@@ -216,13 +216,14 @@ async def add_person(conn: Connection, who: Person) -> tuple[str, str | None]:
     if user_id is None:
         made = new_token(12) if who.password is None else None
         hashed = hash_password(who.password or made or "")
-        name = _named(who.name or email.partition("@")[0])
-        user_id = await conn.fetchval(_PERSON_ADD, str(uuid7()), email, name, hashed, operator)
+        shown = _named(who.name or email.partition("@")[0])
+        user_id = await conn.fetchval(_PERSON_ADD, str(uuid7()), email, shown, hashed, operator)
         if user_id is None:  # somebody else has just added her
             return await add_person(conn, who)
     else:
         hashed_or_none = hash_password(who.password) if who.password is not None else None
-        await conn.execute(_PERSON_SET, user_id, who.name, hashed_or_none, operator)
+        name = None if who.name is None else _named(who.name)
+        await conn.execute(_PERSON_SET, user_id, name, hashed_or_none, operator)
     if who.tenant_id is not None and not operator:
         named = who.sites or ([MAIN] if who.role in SITE_BOUND else [])
         sites = sorted({await site(conn, who.tenant_id, s) for s in named})

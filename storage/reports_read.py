@@ -39,6 +39,11 @@ SELECT conflict_id, sections, by, at FROM rr.report_conflict
  ORDER BY conflict_id LIMIT $4
 """
 
+_NAMES = """
+SELECT p.user_id, p.name FROM rr.membership m JOIN rr.person p USING (user_id)
+ WHERE m.tenant_id = $1 AND m.user_id = ANY($2)
+"""
+
 
 def _report(record: asyncpg.Record) -> dict[str, Any]:
     return {
@@ -85,3 +90,8 @@ async def conflicts(
         (r["conflict_id"], {"sections": msgspec.json.decode(r["sections"]), "by": r["by"], "at": instant(r["at"])})
         for r in records
     ]
+
+
+async def names(conn: Connection, tenant_id: str, user_ids: list[str]) -> dict[str, str]:
+    """Return the names of people of the group, by user id."""
+    return {r["user_id"]: r["name"] for r in await conn.fetch(_NAMES, tenant_id, user_ids)}

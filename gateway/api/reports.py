@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
 
 from actors.domain.commands import SaveDraft, Sign
 from actors.domain.errors import BadPayload, Forbidden
@@ -11,6 +14,7 @@ from actors.domain.words import Role, SignKind
 from gateway import schema
 from gateway.api import view
 from gateway.api.route import Route
+from gateway.delivery import pdf
 from storage import access, reports_read
 from storage.reports_read import Wanted
 
@@ -37,6 +41,17 @@ async def one(call: Call) -> dict[str, Any]:
     async with call.deps.app_db.view(call.who) as conn:
         await access.record(conn, call.who.tenant_id, call.who.user_id, "report_opened", report["report_id"])
     return report
+
+
+async def print_pdf(call: Call) -> web.Response:
+    """Read a report as PDF."""
+    report = await one(call)
+    people = {report["signed_by"], *(a["by"] for a in report["addenda"])} - {None}
+    async with call.deps.app_db.view(call.who) as conn:
+        names = await reports_read.names(conn, call.who.tenant_id, sorted(people))
+    document = await asyncio.to_thread(pdf.render, report, call.seen.study.row, names)
+    headers = {"Content-Disposition": f'inline; filename="{report["report_id"]}.pdf"'}
+    return web.Response(body=document, content_type="application/pdf", headers=headers)
 
 
 async def conflicts(call: Call) -> dict[str, Any]:
@@ -96,6 +111,7 @@ _REPORT = "/api/reports/{report_id}"
 ROUTES = (
     Route("GET", "/api/reports", page, schema.Reports, "reports", view.study_of_query, query=_PAGE),
     Route("POST", "/api/reports", begin, schema.Report, "save_draft", view.study_of_body, schema.ReportNew, status=201),
+    Route("GET", f"{_REPORT}.pdf", print_pdf, None, "reports", view.report),
     Route("GET", _REPORT, one, schema.Report, "reports", view.report),
     Route("PUT", _REPORT, save, schema.Report, "save_draft", view.report, schema.ReportDraft),
     Route("PUT", f"{_REPORT}/finalize", finalize, schema.Report, "sign", _signing, schema.Finalize),

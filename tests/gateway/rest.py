@@ -134,17 +134,21 @@ class World:
             await db.close()
 
     async def images(self, study_uid: str, site: str = "harbor", tenant: str = "north", count: int = 1) -> None:
-        """Do what ingest does: rows and an inbox entry."""
+        """Do what ingest does: rows and an inbox entry; the patient is the order's, else one of their own."""
         await self.sql(
             "INSERT INTO rr.patient VALUES ($1, 'p1', $2, '77', 'ALONE^Al', '1950-01-01', 'M') ON CONFLICT DO NOTHING",
             tenant, site,
         )  # fmt: skip
+        known = await self.sql(
+            "SELECT patient_id FROM rr.study WHERE tenant_id = $1 AND study_uid = $2", tenant, study_uid
+        )
+        patient_id = known[0]["patient_id"] if known else "p1"
         await self.sql(
             "INSERT INTO rr.dicom_study (tenant_id, study_uid, site_id, patient_id, header_study_uid, header, images)"
-            " VALUES ($1, $2, $3, 'p1', $2, '{}', $4)",
-            tenant, study_uid, site, count,
+            " VALUES ($1, $2, $3, $5, $2, '{}', $4)",
+            tenant, study_uid, site, count, patient_id,
         )  # fmt: skip
-        body = {"kind": "images", "site_id": site, "patient_id": "p1", "modality": "CT", "body_part": "HEAD",
+        body = {"kind": "images", "site_id": site, "patient_id": patient_id, "modality": "CT", "body_part": "HEAD",
                 "priority": "STAT"}  # fmt: skip
         await self.sql(
             "INSERT INTO rr.inbox (tenant_id, study_uid, shard, body) VALUES ($1, $2, $3, $4::jsonb)",

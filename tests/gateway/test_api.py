@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from pypdf import PdfReader
 
 from actors.domain.commands import Envelope, ObservePresence
 from actors.domain.identity import Principal, apart_study_uid, radiologist_key
@@ -301,6 +302,12 @@ async def test_a_study_goes_from_the_offer_to_the_signature(rest: World) -> None
     assert (await rest.get(f"{path}/conflicts", "vic")).code == "forbidden"
     added = await rest.post(f"{path}/addenda", {"text": "seen with the neurologist"}, "ada")
     assert (added.status, added.json["addenda"][0]["text"]) == (201, "seen with the neurologist")
+    printed = await rest.get(f"{path}.pdf", "vic")
+    assert printed.headers["Content-Type"] == "application/pdf"
+    text = PdfReader(io.BytesIO(printed.body)).pages[0].extract_text()
+    for words in ("FINAL", "PHANTOM, Iris", "no bleed", "Signed by Ada", "seen with the neurologist"):
+        assert words in text
+    assert (await rest.get(f"{path}.pdf", "pam")).code == "not_found"
     types = [e["type"] for e in (await rest.get(f"/api/studies/{uid}/history?limit=200", "max")).json["items"]]
     assert types[0] == "OrderReceived"
     assert [t for t in types if t in {"Offered", "Accepted", "ReadingStarted", "FinalSigned", "Addended"}] == [
