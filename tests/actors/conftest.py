@@ -44,6 +44,10 @@ class OnRay:
 
     async def start(self) -> None:
         await self.system.start()
+        await self.make()
+
+    async def make(self) -> None:
+        """Attach to the head of this moment and make the hosts on it."""
         async with asyncio.timeout(60):
             while not self.system.attached:
                 await asyncio.sleep(0.02)

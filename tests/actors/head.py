@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -39,11 +41,20 @@ def start_head(directory: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes]
     return process, f"127.0.0.1:{port}"
 
 
+def kill_head(process: subprocess.Popen[bytes]) -> None:
+    """Kill a head and all it started, each by its pid, as when its machine loses power."""
+    for child in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    process.wait()
+
+
 def end_head(process: subprocess.Popen[bytes]) -> None:
-    """Stop a head in good order, then whatever of its group is left."""
-    process.send_signal(signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(15)
+    """Stop a head in good order, then whatever of it is left."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(15)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
