@@ -32,6 +32,7 @@ export function SavedSign({ draft, state }: { draft: Draft; state: ReportState }
       </span>
     );
   }
+  if (draft.conflict) return null;
   if (draft.edits > 0) return <span className="live saved">Saving</span>;
   if (!draft.savedAt) return null;
   return (

@@ -232,8 +232,10 @@ export class OfferDesk {
   }
 
   #afterwards(row: Row | null, reason: string): string {
-    const next = row?.offer?.radiologist_id ?? row?.assigned_to;
-    if (next && next !== this.#ports.userId()) return `${this.#ports.readerName(next)} has it now.`;
+    const asked = row?.offer?.radiologist_id;
+    const next = asked ?? row?.assigned_to;
+    if (next && next !== this.#ports.userId())
+      return `${this.#ports.readerName(next)} ${asked ? 'is asked' : 'has it'} now.`;
     return reason === 'cancelled'
       ? 'The order was cancelled. Nothing to do.'
       : 'It goes to the next reader. Nothing to do.';

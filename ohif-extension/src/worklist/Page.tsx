@@ -10,7 +10,7 @@ import { Icon } from '../ui/icons';
 import { DeclineDialog, useOfferKeys } from '../ui/offer';
 import { Account, LiveSign, PresenceSwitch, SoundSwitch, WallTime } from '../ui/status';
 import { OfferStrip } from '../ui/strip';
-import { minutes } from '../ui/time';
+import { clockFace } from '../ui/time';
 import { Detail } from './Detail';
 import { Filters } from './Filters';
 import { Grid } from './Grid';
@@ -162,7 +162,7 @@ export function WorklistPage(): ReactElement {
   const all = [...live.rows.values()];
   const counts = new Map(VIEWS.map(([view]) => [view, all.filter((one) => inView(one, view, userId)).length]));
   const known = live.hello !== null || live.rows.size > 0;
-  const face = flat[firstShown - 1];
+  const face = clockFace(flat[firstShown - 1]?.sla ?? null, now);
   return (
     <>
       <header className="top">
@@ -251,8 +251,8 @@ export function WorklistPage(): ReactElement {
             ? `${firstShown.toLocaleString()} of ${flat.length.toLocaleString()}`
             : `${all.length} open ${all.length === 1 ? 'study' : 'studies'}`}
         </span>
-        {flat.length > 200 && face?.sla?.due_at ? (
-          <span>{minutes(Math.max(0, Date.parse(face.sla.due_at) - now))} left here</span>
+        {flat.length > 200 && face ? (
+          <span>{face.look === 'breached' ? face.words : `${face.words} left`} here</span>
         ) : null}
         <span role="status">{said || (reads ? `${all.filter((one) => isMine(one, userId)).length} yours` : '')}</span>
         <span className="grow" />
