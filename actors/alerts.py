@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from actors.domain import sla
-from actors.domain.commands import Envelope
 from actors.domain.identity import Key
 from actors.domain.instant import instant
 
 if TYPE_CHECKING:
-    from actors.domain.commands import FireTimer
     from storage.timers import Timer
 
 BREACH = sla.BREACH
+_AGAIN_S = 10.0
 
 
-def envelope(command: FireTimer) -> Envelope:
-    """Return a timer's command; it is told again until the timer is gone, so it needs no deadline."""
-    return Envelope(command)
+class Alerts:
+    """Says a breach again only after a while, as long as it cannot be committed."""
+
+    def __init__(self) -> None:
+        self._said: dict[Timer, float] = {}
+
+    def due(self, timer: Timer) -> bool:
+        """Whether it is time to say this one."""
+        now = monotonic()
+        self._said = {t: at for t, at in self._said.items() if now - at < _AGAIN_S}
+        if timer in self._said:
+            return False
+        self._said[timer] = now
+        return True
 
 
 def provisional(timer: Timer) -> str:

@@ -17,18 +17,19 @@ import structlog
 from actors import alerts
 from actors.committer import Committer
 from actors.directory import Directory
-from actors.domain.commands import Assign, Claim, FireTimer
+from actors.domain.commands import Assign, Claim, Envelope, FireTimer
 from actors.domain.errors import BadPayload, ReadingRoomError, Retry
-from actors.domain.identity import SHARDS, Key, tenant_key
+from actors.domain.identity import SHARDS, Key
 from actors.inbox import Inbox
 from actors.mailbox import Mailbox
 from actors.nudges import Nudges
+from actors.pulse import Pulse
 from actors.radiologist.actor import RadiologistActor
 from actors.study.actor import StudyActor
 from actors.tenant.actor import TenantActor
 from actors.timers import Timers
 from actors.told import FORWARD, Later, Spent, Tick, sealed
-from storage import answers, heads, inbox, timers
+from storage import answers, inbox, timers
 from storage.commit import Lane
 from storage.faults import AWAY
 from storage.pool import Database
@@ -36,7 +37,7 @@ from storage.pool import Database
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
-    from actors.domain.commands import Envelope, Patient
+    from actors.domain.commands import Patient
     from actors.domain.unit import Unit
     from actors.mailbox import Entity
     from actors.refs import Refs
@@ -50,7 +51,6 @@ _KINDS: dict[str, Callable[[Key, Any], Entity]] = {
     "tenant": TenantActor,
     "radiologist": RadiologistActor,
 }
-_PULSE_S = 1.0
 _IDLE_S = 600.0
 _ALERT_S = 0.5  # a breach that could not be committed by then is announced from memory
 
@@ -76,6 +76,7 @@ class ShardHost:
         self._cells: dict[Key, Mailbox] = {}
         self._starting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._alerts = alerts.Alerts()
 
     # -- life ---------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -107,7 +108,7 @@ class ShardHost:
         self._committer.start()
         self._timers.start()
         self._inbox.start()
-        self.spawn(self._pulse())
+        self.spawn(Pulse(self._waker, self.db, self.directory, self._mine, self._tick, self._passivate).run())
         log.info("HostStarted", index=self.index, shards=len(self.shards))
 
     async def stop(self) -> None:
@@ -170,9 +171,12 @@ class ShardHost:
 
     async def ask(self, key: Key, envelope: Envelope) -> dict[str, Any]:
         """Ask an entity, here or on another host."""
-        if self._elsewhere is None or key.shard % self._hosts == self.index:
+        if self._elsewhere is None or self._mine(key):
             return await self.here(key, envelope)
         return await self._elsewhere.ask(key, envelope)
+
+    def _mine(self, key: Key) -> bool:
+        return key.shard % self._hosts == self.index
 
     def tell(self, key: Key, envelope: Envelope) -> None:
         """Send a message and go on."""
@@ -249,33 +253,15 @@ class ShardHost:
     async def _fire(self, timer: Timer) -> None:
         key = Key.of(timer.tenant_id, timer.entity)
         command = FireTimer(timer.name, timer.version, timer.due_at)
-        fired = self._keep(asyncio.create_task(self.here(key, alerts.envelope(command))))
+        fired = self._keep(asyncio.create_task(self.here(key, Envelope(command))))
         if timer.name == alerts.BREACH:
             done, _ = await asyncio.wait([fired], timeout=_ALERT_S)
-            if (not done or fired.exception() is not None) and self._timers.armed(timer):
+            if (not done or fired.exception() is not None) and self._alerts.due(timer):
                 self.say("alert", alerts.provisional(timer))
         await fired
 
-    async def _pulse(self) -> None:
-        ticking: dict[str, asyncio.Task[None]] = {}
-        idle_at = self.now()
-        while True:
-            try:
-                async with self._waker.scope() as conn:
-                    known = await heads.tenants(conn)
-                await self.directory.look_around(list(known))
-            except AWAY as exc:
-                log.warning("tenants not read", cause=type(exc).__name__)
-                known = {}
-            for tenant_id in known:
-                key = tenant_key(tenant_id)
-                last = ticking.get(tenant_id)
-                if key.shard % self._hosts == self.index and (last is None or last.done()):
-                    ticking[tenant_id] = self._keep(asyncio.create_task(self._tell(key, sealed(Tick()))))
-            if (self.now() - idle_at).total_seconds() > _IDLE_S / 10:
-                idle_at = self.now()
-                self._passivate()
-            await asyncio.sleep(_PULSE_S)
+    def _tick(self, key: Key) -> asyncio.Task[None]:
+        return self._keep(asyncio.create_task(self._tell(key, sealed(Tick()))))
 
     def _passivate(self) -> None:
         """Forget who has had no message for long; the journal remembers them."""

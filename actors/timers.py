@@ -78,10 +78,6 @@ class Timers:
         """Forget a timer."""
         self._armed.pop((tenant_id, entity, name), None)
 
-    def armed(self, timer: Timer) -> bool:
-        """Whether it is still to fire, as far as this host knows."""
-        return timer[:3] in self._firing or self._armed.get(timer[:3]) == timer
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)

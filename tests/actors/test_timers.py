@@ -77,11 +77,3 @@ async def test_one_that_found_the_database_away_fires_again(monkeypatch: pytest.
     monkeypatch.setattr(module, "_AGAIN_S", 0.02)
     kept = Kept(timer("a", 0), failures=2)
     assert await kept.run(0.2) == ["a"]
-
-
-async def test_what_is_armed_is_known() -> None:
-    kept = Kept()
-    one = timer("sla_breach", 30)
-    kept.timers.arm(one)
-    assert kept.timers.armed(one)
-    assert not kept.timers.armed(one._replace(version=9, due_at=now()))

@@ -10,8 +10,12 @@ import pytest
 from actors.domain import commands as c
 from actors.domain.errors import AlreadyTaken, BadPayload, Expired, NotEligible, NothingToRead, ReadingRoomError
 from actors.domain.identity import Principal, minted_study_uid, radiologist_key, study_key, tenant_key
+from actors.domain.study import load
 from actors.domain.words import DeclineReason, Priority, SignKind
 from actors.local import Local
+from actors.study.replay import replay
+from storage import journal
+from storage.pool import Database
 from tests.actors.night import ADA, BOB, MAX, PATIENT, Night
 
 if TYPE_CHECKING:
@@ -43,6 +47,11 @@ async def test_images_become_an_offer_a_reading_and_a_signed_report(night: Night
         UNION ALL SELECT 'pos' FROM rr.feed HAVING max(pos) <> count(*)
     """)
     assert gaps == []
+    db = await Database(night.settings.dsn("rr_host")).open()
+    async with db.scope(["t"]) as conn:
+        rebuilt = replay("1.2.3", await journal.read(conn, "t", "study/1.2.3"))
+    await db.close()
+    assert rebuilt == load(await night.doc("1.2.3"))
 
 
 async def test_a_decline_passes_the_study_on(night: Night) -> None:
