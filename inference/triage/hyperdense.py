@@ -25,6 +25,7 @@ PIXEL_CM2 = SPACING_MM[1] * SPACING_MM[2] / 100
 _BONE_HU, _NO_BLOOD_HU, _FAT_HU = 220, 115, -25  # acute blood stays below 100 HU
 _BRAIN_HU = (15, 58)
 _ABOVE_BRAIN_HU, _BELOW_CALCIUM_HU = 12, 100
+_NARROW = 0.7  # of the largest slice
 _LEAST_PIECE_CM2, _LEAST_SLICE_CM2 = 4.0, 40.0  # below: skull base slivers and the vertex
 _RINGS_MM = (4.0, 8.0, 14.0, 22.0)
 _LEAST_RING_PIXELS = 40
@@ -137,8 +138,15 @@ def _pieces(plane: Mask) -> Mask:
 
 
 def _judged(hu: Volume, inside: Mask) -> Mask:
-    """Return the inside without thin slices' worth of brain, and a pixel away from bone."""
-    enough = inside.sum((1, 2)) * PIXEL_CM2 > _LEAST_SLICE_CM2
-    enough = ndimage.binary_erosion(enough)  # nor the first and last of the others: half of them is bone
-    near_bone = ndimage.binary_dilation(hu > _NO_BLOOD_HU, np.ones((1, 3, 3), bool))
-    return np.asarray(inside & ~near_bone & enough[:, None, None], bool)
+    """Return the inside without thin slices' worth of brain, and away from bone.
+
+    One pixel away, or two in the narrower slices of skull base and vertex, whose slanting bone
+    shares its voxels with brain.
+    """
+    area = inside.sum((1, 2))
+    enough = ndimage.binary_erosion(area * PIXEL_CM2 > _LEAST_SLICE_CM2)  # half of the first and last of them is bone
+    bone, square = hu > _NO_BLOOD_HU, np.ones((1, 3, 3), bool)
+    narrow = area < _NARROW * area.max(initial=0)
+    near = ndimage.binary_dilation(bone, square)
+    wider = ndimage.binary_dilation(near, square) & narrow[:, None, None]
+    return np.asarray(inside & ~near & ~wider & enough[:, None, None], np.bool_)
