@@ -3,267 +3,259 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
+import math
 import shutil
-import statistics
+import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
+from readingroom.demo import scanner, studies
+from readingroom.demo.checks import Board, Foreign, journal_agrees
 from readingroom.demo.client import LiveClient
+from readingroom.demo.instance import Instance, NotStarted
+from readingroom.demo.reader import Reader
+from readingroom.demo.receiver import Receiver
 from readingroom.demo.session import Session
-from readingroom.demo.world import PASSWORD, Group, Instance, groups, people, study, transmit
+from readingroom.demo.world import PASSWORD, Group, groups, people
 from readingroom.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SECRET = "demo-webhook"  # noqa: S105 - of this run alone
-_STUDIES, _WITHIN_S = 6, 180.0  # a tenant
+    from pydicom.dataset import Dataset
+
+_STUDIES = 7  # of each group: all STAT but the last
+_SLICES, _SIZE = 24, 128
+_WITHIN_S, _TRIAGE_S, _BETWEEN_S = 150.0, 30.0, 0.5
 
 
 @dataclass(slots=True)
-class Journey:
-    """What happened so far."""
+class Sent:
+    """One study on its way: what was sent, and what became of it."""
 
-    sent_at: dict[str, float] = field(default_factory=dict)  # study → first C-STORE response
-    offered_at: dict[str, float] = field(default_factory=dict)
-    stat: set[str] = field(default_factory=set)
-    owner: dict[str, str] = field(default_factory=dict)  # study → group
-    stored: int = 0
-    accepted: set[str] = field(default_factory=set)
-    signed: set[str] = field(default_factory=set)
-    delivered: set[str] = field(default_factory=set)
-    leaks: int = 0
+    priority: str
+    images: int
+    transmission: scanner.Transmission | None = None
+    row: dict[str, Any] = field(default_factory=dict)
 
 
-class Reader:
-    """A radiologist who takes whatever she is offered."""
+@dataclass(slots=True)
+class Side:
+    """One group of the journey, with everybody who works in it."""
 
-    def __init__(self, client: LiveClient, group: Group, journey: Journey) -> None:
-        self.client, self._group, self._journey = client, group, journey
-        self._busy: dict[str, asyncio.Task[None]] = {}
-        client.on("assignment_offered", self._seen)
+    group: Group
+    manager: LiveClient
+    readers: list[Reader]
+    technologist: Session
+    board: Board
+    foreign: Foreign
+    sent: dict[str, Sent] = field(default_factory=dict)
 
-    def _seen(self, event: dict[str, Any]) -> None:
-        data = event["data"]
-        uid, row = data["study_uid"], data.get("row") or {}
-        offer = row.get("offer") or {}
-        if offer.get("radiologist_id") == self.client.me["id"]:
-            self._journey.offered_at.setdefault(uid, time.monotonic())
-
-    async def work(self) -> None:
-        """Look at the screen for ever; every study of hers is taken to its end."""
-        while True:
-            for uid, row in list(self.client.mine.items()):
-                mine = row.get("offer") or row.get("assigned_to") == self.client.me["id"]
-                running = self._busy.get(uid)
-                if mine and row["status"] in {"offered", "assigned", "reading"} and (running is None or running.done()):
-                    self._busy[uid] = asyncio.create_task(self._read(uid, row))
-            await asyncio.sleep(0.1)
-
-    async def _read(self, uid: str, row: dict[str, Any]) -> None:
-        if row["status"] == "offered":
-            answer = await self.client.call("accept", study_uid=uid, offer_id=row["offer"]["offer_id"])
-            if "error" in answer:
-                return
-        self._journey.accepted.add(uid)
-        started = await self.client.call("start_reading", study_uid=uid)
-        held = (row.get("report") or {}).get("version", 0)
-        sections = {"technique": "CT", "comparison": "None.", "findings": "Phantom.", "impression": "Phantom head."}
-        saved = await self.client.call("save_draft", study_uid=uid, base_version=held, sections=sections)
-        if "error" in started or "error" in saved:
-            return
-        version, report = saved["version"], saved["report_version"]
-        done = await self.client.call(
-            "sign", study_uid=uid, version=version, report_version=report, kind="final", confirm=True
-        )
-        if "error" not in done:
-            self._journey.signed.add(uid)
+    @property
+    def signed(self) -> set[str]:
+        """The studies that somebody signed."""
+        return {uid for reader in self.readers for uid in reader.signed}
 
 
-async def _receiver(journey: Journey) -> tuple[web.AppRunner, str]:
-    """Start the hospital's end of a webhook; a wrong signature is refused."""
-
-    async def take(request: web.Request) -> web.Response:
-        text = await request.read()
-        wanted = "sha256=" + hmac.new(_SECRET.encode(), text, hashlib.sha256).hexdigest()
-        if not hmac.compare_digest(wanted, request.headers.get("X-ReadingRoom-Signature", "")):
-            return web.Response(status=401)
-        message = json.loads(text)
-        if message["type"] == "report_final":
-            journey.delivered.add(message["report"]["study_uid"])
-        return web.Response()
-
-    app = web.Application()
-    app.router.add_post("/reports", take)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}/reports"
+async def _side(instance: Instance, group: Group, other: Group, stack: AsyncExitStack) -> Side:
+    """Log everybody of a group in."""
+    foreign = Foreign({other.ids["tenant"], *(other.ids[d.who] for d in other.doctors)})
+    clients = [LiveClient(instance.url, group.email(who), PASSWORD) for who in ("manager", *_doctors(group))]
+    for client in clients:
+        foreign.watch(client)
+        await stack.enter_async_context(client)
+    technologist = Session(instance.url)
+    stack.push_async_callback(technologist.close)
+    await technologist.login(group.email("technologist"), PASSWORD, None)
+    manager, *readers = clients
+    return Side(group, manager, [Reader(client) for client in readers], technologist, Board(manager), foreign)
 
 
-async def _until(seen: Callable[[], bool], within_s: float) -> bool:
-    end = time.monotonic() + within_s
-    while not seen():
-        if time.monotonic() > end:
-            return False
-        await asyncio.sleep(0.1)
-    return True
+def _doctors(group: Group) -> list[str]:
+    return [doctor.who for doctor in group.doctors]
 
 
-async def _send(instance: Instance, group: Group, session: Session, journey: Journey, first: int) -> None:
-    """Order and send a group's studies, one after the other."""
+async def _send(instance: Instance, side: Side, other: Side, first: int) -> None:
+    """Order and send a group's studies, one after the other; every second one under the UID that its order got."""
     for number in range(first, first + _STUDIES):
-        hospital = group.hospitals[number % 2]
-        priority = "ROUTINE" if number == first + _STUDIES - 1 else "STAT"
-        accession = f"A{number:05d}"
-        patient, images = study(number, {"accession_number": accession}, bleed=number % 3 == 0)
-        uid = str(images[0].StudyInstanceUID)
-        order = {
-            "accession_number": accession, "priority": priority, "procedure": "CT head without contrast",
-            "modality": "CT", "body_part": "HEAD", "patient": patient, "site": group.ids[hospital.aet],
-            "expected_instances": len(images),
+        hospital = side.group.hospitals[number % len(side.group.hospitals)]
+        patient = studies.patient(number)
+        asked: dict[str, Any] = {
+            "accession_number": f"{side.group.short[:3].upper()}-{number:05d}",
+            "priority": "ROUTINE" if number == first + _STUDIES - 1 else "STAT",
+            "procedure": studies.HEAD_CT.procedure, "modality": "CT", "body_part": "HEAD", "patient": patient,
+            "site": side.group.ids[hospital.aet], "expected_instances": _SLICES,
+            "referring_physician": side.group.email("referring"),
         }  # fmt: skip
-        for _ in range(50):
-            try:
-                await session.checked("POST", "/api/orders", order)
-                break
-            except Exception:  # noqa: BLE001 - a gateway may be restarting
-                await asyncio.sleep(0.5)
-        journey.owner[uid] = group.short
-        if priority == "STAT":
-            journey.stat.add(uid)
-        answers = await transmit(images, instance, hospital.aet)
-        if answers:
-            journey.sent_at[uid] = answers[0].response_at
-            journey.stored += sum(a.status == 0 for a in answers)
-        await asyncio.sleep(0.3)
+        other.foreign.tokens.add(asked["accession_number"])
+        row = await scanner.order(side.technologist, asked)
+        other.foreign.tokens.add(row["study_uid"])
+        known = {"study_uid": row["study_uid"]} if number % 2 else {}
+        order = {"accession_number": asked["accession_number"]} | known
+        images: list[Dataset] = await asyncio.to_thread(
+            studies.images, studies.HEAD_CT, number, patient, order, bleed=number % 3 == 0, slices=_SLICES, size=_SIZE
+        )
+        uid = str(images[0].StudyInstanceUID)
+        other.foreign.tokens.add(uid)
+        side.sent[uid] = Sent(asked["priority"], len(images))
+        side.sent[uid].transmission = await scanner.transmit(images, instance, hospital.aet)
+        await asyncio.sleep(_BETWEEN_S)
 
 
-async def _consistent(manager: LiveClient, session: Session) -> bool:
-    """Whether the live board, REST's board and the journal's rows say the same."""
-    for _ in range(20):
-        board = await session.checked("GET", "/api/board?limit=200")
-        rest = {row["study_uid"]: row["rev"] for row in board["items"]}
-        live = {uid: row["rev"] for uid, row in manager.rows.items()}
-        if rest == live and board["counters"] == manager.counters:
-            return True
-        await asyncio.sleep(0.25)
-    return False
+async def _until(seen: Callable[[], bool], within_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while not seen():  # noqa: ASYNC110 - several sources
+                await asyncio.sleep(0.1)
 
 
-async def _leaks(session: Session, foreign: list[str]) -> int:
-    """Try to see the other group's studies by REST and DICOMweb; return how often it worked."""
-    seen = 0
-    for uid in foreign:
-        for path in (f"/api/studies/{uid}", f"/api/studies/{uid}/history", f"/dicom-web/studies/{uid}/metadata"):
-            status, _ = await session.rest("GET", path)
-            seen += status == 200  # noqa: PLR2004
-    return seen
+async def _rows(side: Side) -> bool:
+    """Read every row again; whether each has been triaged."""
+    for uid, sent in side.sent.items():
+        with suppress(scanner.Refused):
+            sent.row = await scanner.insist(side.manager.session, "GET", f"/api/studies/{uid}")
+    return all(sent.row.get("ai") for sent in side.sent.values())
+
+
+async def _pry(side: Side, other: Side) -> None:
+    """Let every role of a group try to see a study of the other one."""
+    uid, sent = next(iter(other.sent.items()))
+    report = (sent.row.get("report") or {}).get("report_id")
+    stranger = other.group.ids[other.group.doctors[0].who]
+    for who in ("manager", "technologist", "viewer", "referring", "admin", side.group.doctors[0].who):
+        session = Session(side.manager.session.base_url)
+        try:
+            await session.login(side.group.email(who), PASSWORD, None)
+            await side.foreign.try_rest(session, uid, report, stranger)
+        finally:
+            await session.close()
+    site = other.group.ids[other.group.hospitals[0].aet]
+    for client in (side.manager, side.readers[0].client):
+        await side.foreign.try_socket(client, uid, other.group.ids["tenant"], site)
+
+
+def _percentiles(waits: list[float]) -> dict[str, float | int | None]:
+    """Return count, median and 95th percentile (nearest rank) in milliseconds."""
+
+    def rank(share: float) -> float | None:
+        return round(sorted(waits)[max(0, math.ceil(share * len(waits)) - 1)], 1) if waits else None
+
+    return {"n": len(waits), "p50": rank(0.5), "p95": rank(0.95)}
+
+
+async def _work(instance: Instance, sides: list[Side], receiver: Receiver) -> None:
+    """Let everybody work until all studies are signed and delivered, or it takes too long."""
+    one, two = sides
+    working = [asyncio.create_task(reader.work()) for side in sides for reader in side.readers]
+    working += [asyncio.create_task(side.board.watch()) for side in sides]
+    try:
+        await asyncio.gather(_send(instance, one, two, 101), _send(instance, two, one, 501))
+        everything = one.sent.keys() | two.sent.keys()
+        await _until(lambda: receiver.reports.keys() >= everything, _WITHIN_S)
+        end = time.monotonic() + _TRIAGE_S
+        while not all([await _rows(side) for side in sides]) and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+    finally:
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+
+
+def _result(sides: list[Side], receiver: Receiver, *, consistent: bool) -> dict[str, Any]:
+    """Return what the last line of ``--json`` says, but for ``stack_up_s``."""
+    sent = {uid: study for side in sides for uid, study in side.sent.items()}
+    offered: dict[str, float] = {}
+    for reader in (reader for side in sides for reader in side.readers):
+        offered |= {uid: min(at, offered.get(uid, at)) for uid, at in reader.offered_at.items()}
+    taken = {uid: study.transmission for uid, study in sent.items() if study.transmission is not None}
+    waits = [
+        max(0.0, offered[uid] - done.first_response_at) * 1000
+        for uid, done in taken.items()
+        if sent[uid].priority == "STAT" and uid in offered and done.first_response_at is not None
+    ]
+    lost = [
+        uid
+        for uid, study in sent.items()
+        if study.row.get("status") != "final"
+        or study.row["images"] != study.images
+        or len(taken[uid].taken) != study.images
+        or uid not in receiver.reports
+    ]
+    return {
+        "studies_sent": len(sent),
+        "instances_stored": sum(len(done.taken) for done in taken.values()),
+        "stat_offer_ms": _percentiles(waits),
+        "triaged": sum(bool(study.row.get("ai")) for study in sent.values()),
+        "offered": len(offered),
+        "accepted": len({uid for side in sides for reader in side.readers for uid in reader.accepted}),
+        "signed": sum(study.row.get("status") == "final" for study in sent.values()),
+        "delivered": len(receiver.reports.keys() & sent.keys()),
+        "board_consistent": consistent,
+        "lost": len(lost),
+        "cross_tenant_leaks": sum(len(side.foreign.leaks) for side in sides),
+    }
 
 
 async def journey(data: Path) -> dict[str, Any]:
-    """Live it, and return what the last line of ``--json`` says."""
+    """Live it, and return what the last line of ``--json`` says.
+
+    Raises:
+        NotStarted: the stack did not come up.
+    """
     began = time.monotonic()
-    instance, told, world = Instance(data), Journey(), groups()
-    receiver, hook = await _receiver(told)
-    clients: list[LiveClient] = []
-    technologists: list[Session] = []
-    tasks: list[asyncio.Task[Any]] = []
-    try:
+    instance = Instance(data)
+    async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(Receiver())
+        stack.push_async_callback(instance.stop)
         await instance.start()
         up_s = time.monotonic() - began
-        await people(Settings(data=data), world, hook, _SECRET)
-        managers = []
-        for group in world:
-            manager = LiveClient(instance.url, group.email("manager"), PASSWORD)
-            readers = [LiveClient(instance.url, group.email(f"reader{n}"), PASSWORD) for n in (1, 2)]
-            for client in (manager, *readers):
-                await client.connect()
-                clients.append(client)
-            tasks += [asyncio.create_task(Reader(client, group, told).work()) for client in readers]
-            managers.append(manager)
-            technologist = Session(instance.url)
-            await technologist.login(group.email("technologist"), PASSWORD, None)
-            technologists.append(technologist)
-        sending = [
-            _send(instance, g, t, told, 1 + 100 * i) for i, (g, t) in enumerate(zip(world, technologists, strict=True))
-        ]
-        await asyncio.gather(*sending)
-        everything = set(told.owner)
-        await _until(lambda: told.delivered >= everything and told.signed >= everything, _WITHIN_S)
-        consistent, triaged = True, 0
-        for group, manager in zip(world, managers, strict=True):
-            consistent &= await _consistent(manager, manager.session)
-            mine = [uid for uid, owner in told.owner.items() if owner == group.short]
-            foreign = [uid for uid, owner in told.owner.items() if owner != group.short]
-            told.leaks += await _leaks(manager.session, foreign) + len(set(foreign) & set(manager.rows))
-            for uid in mine:
-                _, row = await manager.session.rest("GET", f"/api/studies/{uid}")
-                triaged += bool(row.get("ai"))
-                if row.get("status") == "final":
-                    told.signed.add(uid)
-        waits = sorted(
-            (told.offered_at[u] - told.sent_at[u]) * 1000
-            for u in told.stat
-            if u in told.offered_at and u in told.sent_at
-        )
-        waits = [max(w, 0.0) for w in waits]
-        p95 = waits[min(len(waits) - 1, int(len(waits) * 0.95))] if waits else None
-        return {
-            "stack_up_s": round(up_s, 2),
-            "studies_sent": len(told.owner),
-            "instances_stored": told.stored,
-            "stat_offer_ms": {
-                "n": len(waits),
-                "p50": round(statistics.median(waits), 1) if waits else None,
-                "p95": None if p95 is None else round(p95, 1),
-            },
-            "triaged": triaged,
-            "offered": len(told.offered_at),
-            "accepted": len(told.accepted),
-            "signed": len(told.signed),
-            "delivered": len(told.delivered),
-            "board_consistent": consistent,
-            "lost": len(everything - told.signed) + len(everything - told.delivered),
-            "cross_tenant_leaks": told.leaks,
-        }
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for client in clients:
-            with suppress(asyncio.CancelledError):  # of its own tasks
-                await client.close()
-        for technologist in technologists:
-            await technologist.close()
-        await receiver.cleanup()
-        await instance.stop()
+        _say(f"ready after {up_s:.1f} s: {instance.url}")
+        one, two = world = groups()
+        await people(Settings(data=data), world, receiver.hook)
+        sides = [await _side(instance, one, two, stack), await _side(instance, two, one, stack)]
+        await _work(instance, sides, receiver)
+        _say(f"{len(receiver.reports)} reports delivered; checking")
+        agreed = True
+        for side, other in (sides, sides[::-1]):
+            await _pry(side, other)
+            agreed &= await side.board.compare() and not side.board.differed
+            agreed &= await journal_agrees(side.manager.session, side.sent, side.manager.counters)
+            for leak in side.foreign.leaks:
+                _say(f"LEAK in {side.group.short}: {leak}")
+        return {"stack_up_s": round(up_s, 2)} | _result(sides, receiver, consistent=agreed)
+
+
+def _say(text: str) -> None:
+    print(f"demo: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress, beside the result
+
+
+def whole(result: dict[str, Any]) -> bool:
+    """Whether everything is final, delivered and consistent, and nobody saw another group's study."""
+    done = result["signed"] == result["delivered"] == result["studies_sent"]
+    return bool(done and result["board_consistent"] and not result["lost"] and not result["cross_tenant_leaks"])
 
 
 def main(data: Path | None = None, *, as_json: bool = False) -> int:
-    """Run the journey; 0 only if everything is final, delivered, consistent and nobody saw another's study."""
+    """Run the journey; return the exit code, 0 only if :func:`whole`."""
     place = data or Path(tempfile.mkdtemp(prefix="rr-once-", dir="/tmp"))
     place.mkdir(parents=True, exist_ok=True)
     place.chmod(0o711)
     try:
         result = asyncio.run(journey(place))
+    except NotStarted as exc:
+        _say(str(exc))
+        return 1
     finally:
         if data is None:
             shutil.rmtree(place, ignore_errors=True)
-    if not as_json:
+    if as_json:
+        print(json.dumps(result))  # noqa: T201 - the command's last line
+    else:
         for name, value in result.items():
             print(f"{name:20} {value}")  # noqa: T201 - the command's output
-    else:
-        print(json.dumps(result))  # noqa: T201 - the command's last line
-    whole = result["signed"] == result["delivered"] == result["studies_sent"]
-    return 0 if whole and result["board_consistent"] and not result["lost"] and not result["cross_tenant_leaks"] else 1
+    return 0 if whole(result) else 1
