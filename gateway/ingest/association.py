@@ -79,7 +79,8 @@ class Association:
             log.warning("association aborted", cause=str(exc.__cause__ or exc), images=self.images)
             self._abort(exc.args[0])
         except (Closed, OSError) as exc:
-            log.info("association lost", cause=str(exc), images=self.images)
+            heard = any(self._head)  # else somebody only looked whether the port is open: no news
+            (log.info if heard else log.debug)("association lost", cause=str(exc), images=self.images)
         except Exception as exc:  # noqa: BLE001 - one association must not take the listener with it
             log.warning("association failed", cause=type(exc).__name__, at=traceback.format_tb(exc.__traceback__)[-1])
             self._abort(AbortReason.NOT_SPECIFIED)

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from contextlib import AsyncExitStack
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,14 +58,17 @@ def _show(what: dict[str, Any]) -> None:
     places.add_row("Live SLA board", f"[link={what['board']}]{what['board']}[/]")
     places.add_row("REST, described", f"[link={what['api']}]{what['api']}[/]")
     places.add_row("DICOM", what["dicom"])
-    people_ = Table("Group", "Name", "Role", "E-mail", title=f"Everybody's password is [bold]{PASSWORD}[/]")
-    for person in what["people"]:
-        style = "bold" if person["role"] == "radiologist" else None
-        people_.add_row(person["group"], person["name"], person["role"], person["email"], style=style)
     console.print()
     console.print(places)
-    console.print()
-    console.print(people_)
+    for group, members in itertools.groupby(what["people"], key=itemgetter("group")):
+        table = Table(title=f"{group}: everybody's password is [bold]{PASSWORD}[/]", title_justify="left")
+        for title in ("E-mail", "Name", "Role"):
+            table.add_column(title, no_wrap=True)
+        for person in members:
+            style = "bold" if person["role"] == "radiologist" else None
+            table.add_row(person["email"], person["name"], person["role"], style=style)
+        console.print()
+        console.print(table)
     console.print(
         f"\nLog in as a radiologist in one window and as her group's manager (the board) in another. "
         f"A study comes every {_PACE_S:.0f} s; only who is present is offered one.\nAll of it is made up. "
