@@ -15,14 +15,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from redis.exceptions import RedisError
 
 from actors.domain.commands import Envelope, ObservePresence
-from actors.domain.errors import ReadingRoomError
 from actors.domain.identity import radiologist_key
 from actors.domain.words import READERS
+from gateway.realtime.steady import GONE, every
 from storage import feed
-from storage.faults import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +35,6 @@ TTL_S, RENEW_S, GRACE_S, SWEEP_S, COMPARE_S = 25.0, 8.0, 5.0, 1.0, 10.0
 _TELL_S = 0.5  # told at once, then twice a second at most
 _OP_S = 2.0
 _LOOKS, _BORN, _COMPARING = "presence:looks", "presence:born", "presence:comparing"
-_GONE: tuple[type[BaseException], ...] = (RedisError, *AWAY)
-_UNHEARD: tuple[type[BaseException], ...] = (ReadingRoomError, *AWAY)
 
 
 def _reader(connection: Connection) -> str | None:
@@ -63,13 +59,17 @@ class Presence:
 
     def start(self) -> None:
         """Begin to renew, to tell and to sweep."""
-        loops = (self._tell(), self._every(RENEW_S, self._renew), self._every(SWEEP_S, self._sweep),
-                 self._every(COMPARE_S, self._compare))  # fmt: skip
+        loops = (
+            every(lambda: _TELL_S, self._tell),
+            every(lambda: RENEW_S, self._renew),
+            every(lambda: SWEEP_S, self._sweep),
+            every(lambda: COMPARE_S, self._compare),
+        )
         self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
         """End; what was not told is found by the gateways that live on."""
-        with suppress(*_GONE):
+        with suppress(*GONE):
             await self._forget_left()
         for task in self._tasks:
             task.cancel()
@@ -89,31 +89,20 @@ class Presence:
             self._left[_field(connection)] = reader
             self._wake.set()
 
-    @staticmethod
-    async def _every(seconds: float, act: Any) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await act()
-            except _GONE as exc:
-                log.warning("presence_waits", cause=type(exc).__name__)
-
     # -- the sockets of this gateway ------------------------------------------------------------
     async def _tell(self) -> None:
         """Mark and tell who came and who left, in batches."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            with suppress(*_GONE):
-                await self._renew(self._came)
-            came, self._came = list(self._came), set()
-            heard = await asyncio.gather(*(self._observe(reader, connected=True) for reader in came))
-            self._came |= {reader for reader, told in zip(came, heard, strict=True) if not told}
-            with suppress(*_GONE):
-                await self._forget_left()
-            await asyncio.sleep(_TELL_S)
-            if self._came or self._left:  # an actor or Valkey is away: again
-                self._wake.set()
+        await self._wake.wait()
+        self._wake.clear()
+        with suppress(*GONE):
+            await self._renew(self._came)
+        came, self._came = list(self._came), set()
+        heard = await asyncio.gather(*(self._observe(reader, connected=True) for reader in came))
+        self._came |= {reader for reader, told in zip(came, heard, strict=True) if not told}
+        with suppress(*GONE):
+            await self._forget_left()
+        if self._came or self._left:  # an actor or Valkey is away: again
+            self._wake.set()
 
     async def _renew(self, only: set[str] | None = None) -> None:
         """Let the sockets held here count for another 25 s."""
@@ -184,7 +173,7 @@ class Presence:
         try:
             async with asyncio.timeout(_OP_S * 2):
                 await self._deps.refs.ask(radiologist_key(tenant_id, user_id), envelope)
-        except _UNHEARD as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it was, she is to be told again
             log.warning("presence_not_told", user_id=user_id, cause=type(exc).__name__)
             return False
         return True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from gateway.realtime.steady import every
 from storage import feed
 from storage.faults import AWAY
 
@@ -55,7 +56,7 @@ class Pump:
 
     def start(self) -> None:
         """Begin to sweep."""
-        self._keep(asyncio.create_task(self._sweep(), name="feed-sweep"))
+        self._keep(asyncio.create_task(every(lambda: SWEEP_S, self._look), name="feed-sweep"))
 
     async def stop(self) -> None:
         """Read no more."""
@@ -114,14 +115,6 @@ class Pump:
             if delivered > _BREATH:
                 delivered = 0
                 await asyncio.sleep(0)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            try:
-                await self._look()
-            except AWAY as exc:
-                log.warning("feeds_not_swept", cause=type(exc).__name__)
 
     async def _look(self) -> None:
         """Forget tenants without sockets; find what no nudge told of, and feeds that were restored."""

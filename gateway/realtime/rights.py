@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from actors.domain.errors import Unauthenticated
+from gateway.realtime.steady import every
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Rights:
     def start(self) -> None:
         """Begin to listen and to sweep."""
         self._sessions.listeners.append(self._told)
-        self._keep(self._sweep())
+        self._keep(every(lambda: SWEEP_S, self._sweep))
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -63,9 +64,7 @@ class Rights:
             self._keep(self._look(affected, grace_s=0))
 
     async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            await self._look(list(self._hub.connections.values()), grace_s=GRACE_S)
+        await self._look(list(self._hub.connections.values()), grace_s=GRACE_S)
 
     async def _look(self, connections: list[Connection], *, grace_s: float) -> None:
         """End those whose log-in is over or changed; whose token merely expired has ``grace_s``."""

@@ -29,6 +29,7 @@ from gateway.realtime.joining import Joining
 from gateway.realtime.presence import Presence
 from gateway.realtime.pump import Pump
 from gateway.realtime.rights import Rights
+from gateway.realtime.steady import every
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Live:
         self.pump.start()
         self.presence.start()
         self.rights.start()
-        self._spawn(self._watch())
+        self._spawn(every(lambda: _WATCH_S, self._watch))
 
     async def close(self) -> None:
         """Tell every socket to come again elsewhere, and close it."""
@@ -221,12 +222,10 @@ class Live:
 
     async def _watch(self) -> None:
         """Close sockets that do not acknowledge; they resume."""
-        while True:
-            await asyncio.sleep(_WATCH_S)
-            now = monotonic()
-            for connection in list(self.hub.connections.values()):
-                if connection.overdue(now):
-                    self._end(connection, Overloaded.code)
+        now = monotonic()
+        for connection in list(self.hub.connections.values()):
+            if connection.overdue(now):
+                self._end(connection, Overloaded.code)
 
     # -- alerts ---------------------------------------------------------------------------------
     def _alert(self, text: str) -> None:

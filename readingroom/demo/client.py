@@ -10,6 +10,7 @@ import time
 import uuid
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any, Self
 
@@ -230,7 +231,7 @@ class LiveClient:
         for event, handler in {"hello": self._greeted, "snapshot": self._snapshot, "ev": self._event}.items():
             sio.on(event, handler)
         for event in ("alert", "bye"):
-            sio.on(event, lambda payload, event=event: self._told(event, payload))
+            sio.on(event, partial(self._told, event))
         offsets = {stream: view.seq for stream, view in self.views.items()}
         auth = {"ticket": ticket, "proto": PROTO, "tab": self.tab, "device": "python"}
         auth |= {"epoch": self._epoch, "offsets": offsets}
@@ -293,6 +294,7 @@ class LiveClient:
         self._hold(name, payload)
         if name == "bye":
             self.byes.append(payload["code"])
+            self._current.clear()
         self._tell(name, payload)
 
     def _settle(self) -> None:

@@ -12,6 +12,8 @@ from aiohttp import web
 from redis.asyncio import Redis
 from uuid_utils import uuid7
 
+from actors.domain.study import Study, dump
+from actors.domain.words import Status
 from gateway.app import build
 from gateway.deps import Deps
 from gateway.wire import conform
@@ -128,6 +130,15 @@ class Floor:
     async def ticket(self, user: str) -> str:
         session = await self.first.deps.sessions.session(await self.token(user))
         return await self.first.deps.sessions.ticket(session)
+
+    async def study(self, tenant: str, study_uid: str, site_id: str = "harbor") -> None:
+        """Make an open study that nothing has happened to."""
+        made = Study(study_uid, site_id, "p", status=Status.UNREAD, step=1, rev=1)
+        await self.admin.execute(
+            "INSERT INTO rr.study (tenant_id, study_uid, site_id, rev, step, status, open, priority, patient_id,"
+            " accession_number, flags, doc) VALUES ($1, $2, $3, 1, 1, 'unread', true, 'STAT', 'p', '', '{}', $4)",
+            tenant, study_uid, site_id, json.dumps(dump(made)),
+        )  # fmt: skip
 
     async def say(self, tenant: str, stream: str, kind: str, data: dict[str, Any], *, nudge: bool = True) -> str:
         event_id = str(uuid7())
