@@ -53,6 +53,7 @@ class Night:
     def __init__(self, settings: Settings, admin: asyncpg.Connection[Any], actors: Actors) -> None:
         self.settings, self.admin, self.actors = settings, admin, actors
         self.place = place(settings)
+        self._one = asyncio.Lock()  # a connection does one thing at a time
         self.valkey: Redis = Redis.from_url(settings.valkey_url)
 
     async def ask(self, key: Any, command: Any, by: Principal | None = None, **more: Any) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class Night:
 
     async def images(self, study_uid: str, *, accession: str = "", priority: str = "STAT", count: int = 1) -> None:
         """Do what ingest does: rows and an inbox entry in one transaction."""
-        async with self.admin.transaction():
+        async with self._one, self.admin.transaction():
             await self.admin.execute(
                 "INSERT INTO rr.patient VALUES ('t', 'p1', 'harbor', '1', 'PHANTOM^Iris', '1961-04-12', 'F')"
                 " ON CONFLICT DO NOTHING"
@@ -87,7 +88,8 @@ class Night:
         await self.valkey.publish("inbox", str(study_key("t", study_uid).shard))
 
     async def doc(self, study_uid: str) -> dict[str, Any]:
-        text = await self.admin.fetchval("SELECT doc FROM rr.study WHERE study_uid = $1", study_uid)
+        async with self._one:
+            text = await self.admin.fetchval("SELECT doc FROM rr.study WHERE study_uid = $1", study_uid)
         return json.loads(text) if text else {"status": "unknown"}
 
     async def until(self, study_uid: str, seen: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
