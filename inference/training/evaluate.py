@@ -1,10 +1,10 @@
 """Measure the reference model on heads it was not trained on; prints one JSON object.
 
-    python -m inference.training.evaluate --first-seed 20000 --heads 240
-    python -m inference.training.evaluate --first-seed 30000 --heads 120 --real DIRECTORY_OF_A_CT_SERIES
+    python -m inference.training.evaluate --first-seed 40000 --heads 240
+    python -m inference.training.evaluate --first-seed 50000 --heads 120 --real DIRECTORY_OF_A_CT_SERIES
 
-Training uses seeds below 10,000; the operating point was chosen on 10,000 and up; 20,000 and up are
-held out. ``--real`` puts simulated bleeds into variations of one real, healthy head instead.
+Training uses seeds below 10,000; choices were made on seeds up to 39,999, so those count as seen. Take
+fresh ones, once. ``--real`` puts simulated bleeds into variations of one real, healthy head instead.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def main() -> None:
     """Evaluate and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=REFERENCE)
-    parser.add_argument("--first-seed", type=int, default=20_000)
+    parser.add_argument("--first-seed", type=int, default=40_000)
     parser.add_argument("--heads", type=int, default=240)
     parser.add_argument("--real", type=Path)
     args = parser.parse_args()
