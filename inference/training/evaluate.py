@@ -4,7 +4,7 @@
     python -m inference.training.evaluate --first-seed 50000 --heads 120 --real DIRECTORY_OF_A_CT_SERIES
 
 Training uses seeds below 10,000; choices were made on seeds up to 39,999, so those count as seen. Take
-fresh ones, once. ``--real`` puts simulated bleeds into variations of one real, healthy head instead.
+fresh ones, once. ``--real`` puts simulated bleeds into variations of one real head instead.
 """
 
 from __future__ import annotations
