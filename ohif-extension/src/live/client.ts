@@ -1,16 +1,15 @@
 // The live client: one socket that follows streams, stays current over reconnects, and sends commands
 // that take effect once. The socket is a hint, the server's journal is the truth.
 
-import { io, type Socket } from 'socket.io-client';
 import { Acks } from './acks';
 import { ServerClock } from './clock';
+import { randomId, tabId } from './ids';
+import { Link } from './link';
 import { type Me, SessionError, type SessionSource, socketTicket, streamsOf, whoAmI } from './session';
 import { Streams } from './streams';
 import { emptyView, type View } from './view';
 import {
-  type Alert,
   type Answer,
-  type Bye,
   type Commands,
   type Counters,
   DEADLINE_MS,
@@ -47,7 +46,7 @@ export interface LiveOptions {
   token?: string;
   /** The streams to follow besides the own one; by role by default. */
   streams?: string[];
-  /** Called when a connection is lost, to wait; tests make it short. */
+  /** How long to wait before connecting again; tests make it short. */
   backoffMs?: (attempt: number) => number;
 }
 
@@ -61,25 +60,9 @@ export interface CallOptions {
 
 const OFFLINE_AFTER_MS = 4_000;
 const SAMPLE_EVERY_MS = 12_000;
+const REAUTH_MOST_MS = 3_600_000;
 const AGAIN = new Set(['retry', 'overloaded', 'expired']);
 const KNOWN_IDS = 4_096;
-
-function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-function tabId(): string {
-  try {
-    const known = sessionStorage.getItem('rr-tab');
-    if (known) return known;
-    const made = randomId();
-    sessionStorage.setItem('rr-tab', made);
-    return made;
-  } catch {
-    return randomId();
-  }
-}
 
 const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 const usualBackoffMs = (attempt: number): number => Math.min(5_000, 200 * 2 ** attempt) * (0.5 + Math.random() / 2);
@@ -97,12 +80,12 @@ export class LiveClient {
   readonly #options: LiveOptions;
   readonly #streams = new Streams();
   readonly #clock = new ServerClock();
-  readonly #acks = new Acks((s, seq) => this.#socket?.emit('ack', { s, seq }));
+  readonly #acks = new Acks((s, seq) => this.#link?.say('ack', { s, seq }));
   readonly #listeners = new Set<() => void>();
   readonly #handlers = new Map<string, Set<(payload: never) => void>>();
   readonly #seen = new Set<string>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  #socket: Socket | null = null;
+  #link: Link | null = null;
   #running = false;
   #lostAt: number | null = null;
   #awaitLive: (() => void)[] = [];
@@ -162,7 +145,7 @@ export class LiveClient {
   }
 
   // -- the connection -----------------------------------------------------------------------------
-  /** Connect and stay connected until {@link close}. Resolves when everything shown is current. */
+  /** Connect and stay connected until {@link close}. Resolves when everything shown is current, or the session ended. */
   async connect(): Promise<void> {
     const live = new Promise<void>((done) => this.#awaitLive.push(done));
     if (!this.#running) {
@@ -176,7 +159,7 @@ export class LiveClient {
   close(): void {
     this.#running = false;
     this.#acks.flush();
-    this.#socket?.disconnect();
+    this.#link?.close();
     this.#lost();
     this.#become('offline');
   }
@@ -184,96 +167,77 @@ export class LiveClient {
   /** Follow one more stream, such as `study:UID`. */
   async follow(stream: string): Promise<void> {
     this.#streams.follow(stream);
-    await this.#resubscribe({ [stream]: this.#streams.offsets()[stream] ?? null });
+    await this.#resubscribe(stream);
   }
 
   /** Stop following a stream. */
   async unfollow(stream: string): Promise<void> {
     this.#streams.forget(stream);
     this.#changed();
-    if (this.#socket?.connected) await this.#ask('unsubscribe', { streams: [stream] }).catch(() => undefined);
+    await this.#link?.ask('unsubscribe', { streams: [stream] }).catch(() => undefined);
   }
 
   /** Send a command until it is answered; the same idempotency key makes it take effect once. */
   async call<C extends keyof Commands>(command: C, fields: Commands[C], options: CallOptions = {}): Promise<Answer> {
-    const idem = options.idem ?? randomId();
-    const deadline = options.deadlineMs ?? DEADLINE_MS;
+    const deadline_ms = options.deadlineMs ?? DEADLINE_MS;
+    const payload = { ...fields, idem: options.idem ?? randomId(), deadline_ms };
     const giveUp = performance.now() + (options.giveUpMs ?? 60_000);
     let last: Refused = { error: 'retry', message: 'The reading room cannot be reached. Nothing was changed.' };
     for (let attempt = 0; ; attempt++) {
-      if (this.#socket?.connected) {
-        try {
-          const answer = (await this.#ask(
-            command,
-            { ...fields, idem, deadline_ms: deadline },
-            deadline + 2_000,
-          )) as Answer;
-          if (!('error' in answer && AGAIN.has(answer.error))) return answer;
-          last = answer as Refused;
-        } catch {
-          // the connection was lost or nothing came in time: the same command is sent again
-        }
+      try {
+        const answer = await this.#ask<Answer>(command, payload, deadline_ms + 2_000);
+        if (!('error' in answer && AGAIN.has(answer.error))) return answer;
+        last = answer as Refused;
+      } catch {
+        // the connection was lost or nothing came in time: the same command is sent again
       }
       if (performance.now() >= giveUp || !this.#running) return last;
-      await sleep(Math.min(2_000, 100 * 2 ** attempt));
+      await sleep(Math.min(1_000, 100 * 2 ** attempt));
     }
   }
 
   async #run(): Promise<void> {
-    for (let attempt = 0; this.#running; attempt++) {
+    let attempt = 0;
+    while (this.#running) {
       try {
-        await this.#once(() => {
-          attempt = 0;
-        });
+        if (await this.#once()) attempt = 0;
       } catch (error) {
         if (error instanceof SessionError && error.code === 'unauthenticated') {
           this.#running = false;
           this.#become('offline');
           this.#tell('ended', { code: error.code });
+          for (const done of this.#awaitLive.splice(0)) done();
           return;
         }
       }
       if (!this.#running) return;
       this.#lost();
-      await sleep((this.#options.backoffMs ?? usualBackoffMs)(attempt));
+      await sleep((this.#options.backoffMs ?? usualBackoffMs)(attempt++));
     }
   }
 
-  /** One connection, from the ticket to its end. */
-  async #once(greeted: () => void): Promise<void> {
+  /** One connection, from the ticket to its end; whether the server said hello. */
+  async #once(): Promise<boolean> {
     await this.#identify();
     const ticket = await socketTicket(this.#source);
-    if (!this.#running) return;
-    const socket = io(this.#source.base || window.location.origin, {
-      transports: ['websocket'],
-      reconnection: false,
-      forceNew: true,
-      autoConnect: false,
-      auth: {
-        ticket,
-        proto: PROTO,
-        tab: this.tab,
-        device: typeof navigator === 'undefined' ? '' : navigator.userAgent.slice(0, 200),
-        epoch: this.#streams.epoch,
-        offsets: this.#streams.offsets(),
-      },
-    });
-    this.#socket = socket;
-    await new Promise<void>((done) => {
-      socket.on('hello', (hello: Hello) => {
-        greeted();
+    if (!this.#running) return false;
+    let greeted = false;
+    const device = typeof navigator === 'undefined' ? '' : navigator.userAgent.slice(0, 200);
+    const offsets = this.#streams.offsets();
+    const auth = { ticket, proto: PROTO, tab: this.tab, device, epoch: this.#streams.epoch, offsets } as const;
+    const link = new Link(this.#source.base, auth, {
+      hello: (hello) => {
+        greeted = true;
         this.#greeted(hello);
-      });
-      socket.on('snapshot', (snapshot: Snapshot) => this.#snapshot(snapshot));
-      socket.on('ev', (event: Ev) => this.#event(event));
-      socket.on('alert', (alert: Alert) => this.#breach({ ...alert, alert_id: alert.id }));
-      socket.on('bye', (_bye: Bye) => socket.disconnect());
-      socket.on('connect_error', () => done());
-      socket.on('disconnect', () => done());
-      socket.connect();
+      },
+      snapshot: (snapshot) => this.#snapshot(snapshot),
+      event: (event) => this.#event(event),
+      alert: (alert) => this.#breach({ ...alert, alert_id: alert.id }),
     });
-    socket.removeAllListeners();
-    socket.disconnect();
+    this.#link = link;
+    await link.ended;
+    link.close();
+    return greeted;
   }
 
   async #identify(): Promise<void> {
@@ -284,16 +248,21 @@ export class LiveClient {
     }
   }
 
+  #ask<T>(event: string, payload: object, timeoutMs?: number): Promise<T> {
+    return this.#link ? this.#link.ask<T>(event, payload, timeoutMs) : Promise.reject(new Error('not connected'));
+  }
+
+  // -- what the server says -----------------------------------------------------------------------
   #greeted(hello: Hello): void {
     this.hello = hello;
     this.#streams.epoch = hello.epoch;
     this.#clock.greet(hello.server_time);
     this.#started(hello);
-    const since = Object.entries(this.#streams.offsets()).filter(([stream]) => !(stream in hello.streams));
-    if (since.length > 0) void this.#resubscribe(Object.fromEntries(since)); // followed while this connection was made
+    for (const stream of Object.keys(this.#streams.offsets())) {
+      if (!(stream in hello.streams)) void this.#resubscribe(stream); // followed while this connection was made
+    }
     void this.#sampleClock(5);
-    const left = Date.parse(hello.expires_at) - Date.parse(hello.server_time);
-    this.#later(Math.max(5_000, left / 2), () => this.#reauth());
+    this.#reauthBefore(hello.expires_at);
   }
 
   #started(answer: Pick<Subscribed, 'streams' | 'refused'>): void {
@@ -311,15 +280,14 @@ export class LiveClient {
 
   #event(event: Ev): void {
     const effect = this.#streams.apply(event);
-    if (effect === 'gap') void this.#resubscribe({ [event.s]: this.#streams.offsets()[event.s] ?? null });
+    if (effect === 'gap') void this.#resubscribe(event.s);
     if (effect !== 'applied') return;
     this.#acks.applied(event.s, event.seq);
     this.#settle();
     if (!this.#first(event.id)) return;
     this.#tell(event.type as keyof EventData, event as never);
     if (event.type === 'sla_breached') {
-      const data = event.data as unknown as EventData['sla_breached'];
-      const { study_uid, due_at, alert_id } = data;
+      const { study_uid, due_at, alert_id } = event.data as unknown as EventData['sla_breached'];
       this.#breach({ alert_id: alert_id ?? event.id, study_uid, due_at: due_at ?? event.ts, provisional: false });
     }
   }
@@ -329,26 +297,30 @@ export class LiveClient {
     if (this.#first(`breach ${alert_id}`)) this.#tell('breach', { alert_id, study_uid, due_at, provisional });
   }
 
-  async #resubscribe(streams: Record<string, number | null>): Promise<void> {
-    if (!this.#socket?.connected || !this.hello) return; // the next connection names it
-    const socket = this.#socket;
+  async #resubscribe(stream: string): Promise<void> {
+    const link = this.#link;
+    if (!link?.connected || !this.hello) return; // the next connection names it
     try {
-      const answer = (await this.#ask('subscribe', { streams })) as Subscribed | Refused;
-      if ('error' in answer) socket.disconnect();
+      const streams = { [stream]: this.#streams.offsets()[stream] ?? null };
+      const answer = await link.ask<Subscribed | Refused>('subscribe', { streams });
+      if ('error' in answer) link.close();
       else this.#started(answer);
     } catch {
-      socket.disconnect(); // begin again from the offsets
+      link.close(); // begin again from the offsets
     }
   }
 
-  async #reauth(): Promise<void> {
+  #reauthBefore(expiresAt: string): void {
+    const leftMs = Date.parse(expiresAt) - this.serverNow();
+    this.#later(Math.min(REAUTH_MOST_MS, Math.max(5_000, leftMs / 2)), () => this.#reauth(expiresAt));
+  }
+
+  async #reauth(expiresAt: string): Promise<void> {
     try {
-      const answer = (await this.#ask('reauth', { ticket: await socketTicket(this.#source) })) as Reauthed | Refused;
-      if ('error' in answer) return;
-      const left = Date.parse(answer.expires_at) - this.serverNow();
-      this.#later(Math.max(5_000, left / 2), () => this.#reauth());
+      const answer = await this.#ask<Reauthed | Refused>('reauth', { ticket: await socketTicket(this.#source) });
+      this.#reauthBefore('error' in answer ? expiresAt : answer.expires_at);
     } catch {
-      this.#later(5_000, () => this.#reauth());
+      this.#later(5_000, () => this.#reauth(expiresAt));
     }
   }
 
@@ -356,28 +328,13 @@ export class LiveClient {
     for (let n = 0; n < samples; n++) {
       try {
         const t0 = performance.now();
-        const answer = (await this.#ask('time', { t0 })) as TimeAnswer;
+        const answer = await this.#ask<TimeAnswer>('time', { t0 });
         this.#clock.sample(t0, answer.server_time);
       } catch {
         return;
       }
     }
     this.#later(SAMPLE_EVERY_MS, () => this.#sampleClock(1));
-  }
-
-  /** Call the server once; fails when the connection is lost before the answer. */
-  async #ask(event: string, payload: object, timeoutMs = 10_000): Promise<unknown> {
-    const socket = this.#socket;
-    if (!socket?.connected) throw new Error('not connected');
-    return new Promise((answered, failed) => {
-      const gone = () => failed(new Error('disconnected'));
-      socket.once('disconnect', gone);
-      socket.timeout(timeoutMs).emit(event, payload, (error: Error | null, answer: unknown) => {
-        socket.off('disconnect', gone);
-        if (error) failed(error);
-        else answered(answer);
-      });
-    });
   }
 
   // -- what follows from it -----------------------------------------------------------------------
@@ -388,13 +345,12 @@ export class LiveClient {
     this.#timers.clear();
     if (!this.#running) return;
     this.#lostAt ??= performance.now();
-    const known = this.hello !== null;
     const gone = performance.now() - this.#lostAt >= OFFLINE_AFTER_MS;
-    this.#become(gone ? 'offline' : known ? 'stale' : 'connecting');
+    this.#become(gone ? 'offline' : this.hello ? 'stale' : 'connecting');
   }
 
   #settle(): void {
-    if (this.#socket?.connected && this.#streams.current) {
+    if (this.#link?.connected && this.#streams.current) {
       this.#lostAt = null;
       this.#become('live');
       for (const done of this.#awaitLive.splice(0)) done();
