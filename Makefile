@@ -1,9 +1,11 @@
 # The two commands: `make demo` (the main job) and `make test` (everything). Each does its own set-up.
 SHELL := /bin/bash
 PY := .venv/bin/python
+PIP := .venv/bin/pip install --quiet --disable-pip-version-check --no-input
 STAMP := .venv/.stamp
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+.NOTPARALLEL:
 .PHONY: help setup peers browser demo check format test test-python bench lock clean
 
 help: ## Show this list
@@ -14,9 +16,8 @@ setup: $(STAMP) ohif-extension/node_modules/.stamp gateway/viewer/dist/.stamp ##
 $(STAMP): requirements.lock pyproject.toml
 	@echo "setup: Python packages into .venv (1.4 GB, a minute)"
 	@test -x $(PY) || python3.11 -m venv .venv || python3 -m venv .venv
-	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . 2>/dev/null \
-	  || .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(PIP) --no-deps --require-hashes -r requirements.lock  # the lock names every package: nothing is resolved anew
+	@$(PIP) --no-deps --editable .
 	@touch $@
 
 ohif-extension/node_modules/.stamp: ohif-extension/package-lock.json
