@@ -128,20 +128,31 @@ SNAPSHOTS: dict[str, type[Sent]] = {
 
 
 def conform(event: str, payload: object) -> None:
-    """Hold a server's message against the schema.
+    """Hold a server's message against the schema, and a view against what it may show.
 
     Raises:
         msgspec.ValidationError: it is not what the protocol says.
     """
     message = msgspec.convert(payload, SERVER_EVENTS[event])
     if isinstance(message, Snapshot):
-        msgspec.convert(message.data, SNAPSHOTS[message.s.partition(":")[0]])
+        kind = message.s.partition(":")[0]
+        msgspec.convert(message.data, SNAPSHOTS[kind])
+        _shown(kind, [*message.data.get("rows", ()), message.data.get("row")])
     elif isinstance(message, Ev):
-        kind = EVENTS[message.type]
-        hidden = set(SITE_HIDDEN.get(message.type, ())) if message.s.startswith("site:") else set()
-        if hidden & set(message.data):
-            raise msgspec.ValidationError(f"a site sees {sorted(hidden & set(message.data))}")
-        msgspec.convert(message.data, StudyChanged if hidden else kind)
+        kind = message.s.partition(":")[0]
+        bare = kind == "site" and message.type in SITE_BARE
+        msgspec.convert(message.data, StudyChanged if bare else EVENTS[message.type])
+        _shown(kind, [message.data.get("row")])
+
+
+def _shown(kind: str, rows: list[dict[str, Any] | None]) -> None:
+    """Raise when a row shows more or less than its view."""
+    hidden = {"acuity", "offer", "second_reader", "ai"}
+    for row in filter(None, rows):
+        if (hidden & row.keys()) != (set() if kind == "site" else hidden):
+            raise msgspec.ValidationError(f"a row of {kind}: has {sorted(hidden & row.keys())}")
+        if kind == "wall" and row["patient"] is not None:
+            raise msgspec.ValidationError("a wall shows a patient")
 
 
 # -- what happened: the ``data`` of an event ------------------------------------------------------
@@ -261,8 +272,4 @@ EVENTS: dict[str, type[Sent]] = {
     "reader_changed": ReaderChanged,
     "counters_changed": CountersChanged,
 }
-SITE_HIDDEN: dict[str, tuple[str, ...]] = {  # of these types a hospital gets the row only
-    "assignment_offered": ("offer_id", "expires_at", "why"),
-    "assignment_revoked": ("offer_id", "reason"),
-    "study_triaged": ("model", "version", "headline"),
-}
+SITE_BARE = frozenset({"assignment_offered", "assignment_revoked", "study_triaged"})  # a hospital gets the row only

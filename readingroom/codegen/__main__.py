@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from readingroom.codegen.asyncapi import asyncapi
+from readingroom.codegen.tables import filled
 from readingroom.codegen.typescript import typescript
 
 if TYPE_CHECKING:
@@ -16,7 +18,12 @@ ROOT = Path(__file__).parents[2]
 
 def files() -> dict[Path, str]:
     """Return what each generated file should hold."""
-    return {ROOT / "ohif-extension/src/live/wire.ts": typescript()}
+    page = ROOT / "docs/wire.md"
+    return {
+        ROOT / "ohif-extension/src/live/wire.ts": typescript(),
+        ROOT / "docs/asyncapi.json": asyncapi(),
+        page: filled(page.read_text()),
+    }
 
 
 def main(argv: Sequence[str]) -> int:
