@@ -30,8 +30,8 @@ class ConnectAuth(Asked, kw_only=True):
 
     ticket: str
     proto: Literal[1] = 1
-    tab: Name
-    device: Annotated[str, Meta(max_length=200)] = ""
+    tab: Annotated[str, Meta(max_length=200)] = ""
+    device: Annotated[str, Meta(max_length=400)] | None = None
     epoch: str | None = None
     offsets: Annotated[dict[Name, Count | None], Meta(max_length=64)] = {}
 

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from actors.domain.study import Study
 
 _SIGNED = (PrelimSigned, FinalSigned, Addended)
+_NOT_FOR_SITES = frozenset({"study_triaged", "assignment_offered", "assignment_revoked"})  # the row only
 _OUTBOX = {PrelimSigned: "report_prelim", FinalSigned: "report_final", Addended: "report_addendum"}
 
 
@@ -181,7 +182,7 @@ class _Projection:
             say(f"tenant:{tenant_id}", listed)
             say(f"wall:{tenant_id}", listed and row_for_wall(listed))
             site_view = listed and row_for(Role.TECHNOLOGIST, listed)
-            if isinstance(event, StudyTriaged | Offered | Declined | OfferExpired):
+            if kind in _NOT_FOR_SITES:
                 say(f"site:{after.site_id}", site_view, "study_changed", {})
             else:
                 say(f"site:{after.site_id}", site_view)

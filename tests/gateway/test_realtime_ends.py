@@ -6,12 +6,14 @@ import asyncio
 import json
 import signal
 from contextlib import asynccontextmanager
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 
 from gateway.realtime import connection as connections
+from gateway.realtime.frames import frame
 from gateway.realtime.server import Live
 from readingroom import embedded
 from readingroom.settings import Settings
@@ -165,37 +167,27 @@ async def test_a_reader_that_does_not_read_is_cut(floor: Floor) -> None:
 
 
 async def test_order_holds_between_the_fast_path_and_the_queue(floor: Floor) -> None:
+    [live] = floor.lives  # type: ignore[attr-defined]
+    chance, total = Random(7), 3_000
     async with raw(floor, {"ticket": await floor.ticket("bob"), "tab": "x"}) as ws:
-        total, seen, answers = 1_500, [], 0
-
-        async def talk() -> None:
-            for n in range(total // 5):
-                await ws.send_str(f'42{n}["time",{{"t0":{n}}}]')
-                await ws.send_str(f'42["ack",{{"s":"user:bob","seq":{seen[-1] if seen else 0}}}]')
-                await asyncio.sleep(0.001)
-
-        async def happen() -> None:
-            await floor.admin.execute(
-                """
-                INSERT INTO rr.feed (tenant_id, pos, stream, seq, id, type, data)
-                SELECT 't', n, 'user:bob', n, gen_random_uuid(), 'study_changed', '{"study_uid":"1"}'
-                  FROM generate_series(1, $1) n
-                """,
-                total,
-            )
-            for n in range(1, total + 1, 7):
-                await floor.admin.execute("UPDATE rr.tenant_head SET pos = $1 WHERE tenant_id = 't'", min(n + 7, total))
-                await floor.valkey.publish("feed", f"t {n}")
-
-        tasks = [asyncio.create_task(talk()), asyncio.create_task(happen())]
-        async with asyncio.timeout(20):
-            while len(seen) < total or answers < total // 5:
+        await until(lambda: live.hub.connections)
+        [connection] = live.hub.connections.values()
+        for n in range(total):
+            message = frame("numbered", {"n": n})
+            if chance.random() < 0.3:  # as python-socketio sends answers and pings
+                connection.outlet._queue.put_nowait(message.packet())
+            else:
+                connection.send(message)
+            if chance.random() < 0.2:
+                await asyncio.sleep(0)
+        seen: list[int] = []
+        async with asyncio.timeout(10):
+            while len(seen) < total:
                 text = await ws.receive_str()
-                if text.startswith('42["ev"'):
-                    seen.append(json.loads(text[2:])[1]["seq"])
-                answers += text.startswith("43")
-        await asyncio.gather(*tasks)
-    assert seen == list(range(1, total + 1))
+                if text.startswith('42["numbered"'):
+                    seen.append(json.loads(text[2:])[1]["n"])
+    assert seen == list(range(total))
+    assert connection.outlet.waiting_bytes == 0
 
 
 # -- what is no message of ours -----------------------------------------------------------------

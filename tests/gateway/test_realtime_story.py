@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from actors.domain import commands as told
 from actors.local import Local
 from readingroom.demo.view import view_of
 from storage import worklist
@@ -110,3 +111,16 @@ async def test_the_manager_assigns_and_the_reader_is_told(floor: Floor, night: N
     bob = await floor.client("bob")
     assert bob.mine["9.9"]["assigned_to"] == "bob"
     await agree(floor, [manager, bob])
+
+
+async def test_a_hospital_that_cancels_is_not_told_of_the_offer_it_ends(floor: Floor, night: Night) -> None:
+    ada, technologist = await floor.client("ada"), await floor.client("tess")
+    await until(lambda: ada.readers["ada"]["presence"] == "online")
+    ended: list[dict[str, Any]] = []
+    ada.on("assignment_revoked", ended.append)
+    await night.images("1.2.3", count=1)
+    await until(lambda: "1.2.3" in ada.mine and "1.2.3" in technologist.rows, 10)
+    await night.study("1.2.3", told.CancelOrder("wrong patient"))
+    await until(lambda: ended and "1.2.3" not in ada.mine)
+    assert ended[0]["data"]["reason"] == "cancelled"
+    await agree(floor, [ada, technologist])

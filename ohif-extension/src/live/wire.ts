@@ -96,8 +96,8 @@ export type ClockState = 'breached' | 'paused' | 'running' | 'stopped' | 'warned
 export interface ConnectAuth {
   ticket: string;
   proto?: 1;
-  tab: string;
-  device?: string;
+  tab?: string;
+  device?: string | null;
   epoch?: string | null;
   offsets?: Record<string, number | null>;
 }
