@@ -17,14 +17,11 @@ import ray
 import structlog
 from ray.exceptions import RayError
 
-from inference.triage.model import HeadCtModel
-from inference.worker import TriageWorker
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from inference.worker import Jobs, Studies
+    from inference.worker import Jobs, Studies, TriageWorker
 
 log = structlog.get_logger()
 
@@ -81,6 +78,9 @@ class InferenceWorker:
         return self._worker is not None and self._worker.serving
 
     async def _begin(self) -> None:
+        from inference.triage.model import HeadCtModel  # noqa: PLC0415 - 130 MiB that whoever names workers can spare
+        from inference.worker import TriageWorker  # noqa: PLC0415
+
         os.environ.update(self._environment)
         if self._surroundings is None:
             self._surroundings = await _resolve(self._factory)(self._index)

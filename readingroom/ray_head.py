@@ -69,6 +69,7 @@ def start(settings: Settings) -> subprocess.Popen[bytes]:
             [
                 sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
                 "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false", "--num-gpus=0",
+                "--no-monitor", "--include-log-monitor=false",  # no autoscaler here, and logs go to files of our own
                 "--object-store-memory=80000000", f"--num-cpus={os.cpu_count() or 1}",
                 f"--resources={json.dumps(resources)}", f"--temp-dir={temp_dir(settings)}",
             ],
