@@ -16,9 +16,22 @@ _STATUS = {"draft": "DRAFT, NOT SIGNED", "prelim": "PRELIMINARY", "final": "FINA
 _ORDER = ("technique", "comparison", "findings", "impression")
 
 
+# Marks that turn the direction of what follows could make a report read as it was not written (Unicode TR 9, 3.1);
+# direction comes from the letters themselves.
+_UNSEEN = dict.fromkeys(
+    [n for n in range(32) if chr(n) not in "\n\t"] + [0x7F, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+
+
+def _written(text: str) -> str:
+    """Return text as it was typed: line ends are one, and nothing in it is invisible."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_UNSEEN)
+
+
 def _person(name: str) -> str:
     """Return a DICOM person name (PS3.5 6.2.1) as people write it."""
-    family, _, rest = name.partition("=")[0].partition("^")
+    group = next((part for part in name.split("=") if part.strip("^ ")), "")
+    family, _, rest = group.partition("^")
     given = " ".join(part for part in rest.split("^")[:2] if part)
     return ", ".join(part for part in (family, given) if part)
 
@@ -53,10 +66,11 @@ def render(report: Mapping[str, Any], row: Mapping[str, Any], names: Mapping[str
         "title": "Radiology report",
         "status": _STATUS[report["status"]],
         "site": row["site"]["name"],
-        "facts": [(label, value or "not given") for label, value in facts],
-        "sections": [(name.capitalize(), sections[name]) for name in named if sections.get(name)],
+        "facts": [(label, _written(value) or "not given") for label, value in facts],
+        "sections": [(name.capitalize(), _written(sections[name])) for name in named if sections.get(name)],
         "addenda": [
-            (f"{called.get(a['by'], a['by'])}, {_minute(a['at'])}", a["text"]) for a in report.get("addenda", ())
+            (f"{called.get(a['by'], a['by'])}, {_minute(a['at'])}", _written(a["text"]))
+            for a in report.get("addenda", ())
         ],
         "signature": f"Signed by {called.get(signed_by, signed_by)}, {signed_at}" if signed_by else "Not signed",
         "footer": f"Report {report['report_id']}, version {report['version']} · Study {report['study_uid']}",

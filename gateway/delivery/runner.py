@@ -1,104 +1,108 @@
-"""Delivers signed reports until each receiver has them: signed, in order a study, retried for ever.
+"""Delivers signed reports until each receiver has them: in order a study, retried for ever.
 
-A receiver is a webhook; HL7 ORU, FHIR and DICOM SR take the place of :func:`post` for theirs.
+Several gateways share the work by leases in the database; one that dies gives back what it had.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
+from collections import Counter
 from contextlib import suppress
 from random import random
 from typing import TYPE_CHECKING
 
-import aiohttp
-import msgspec
 import structlog
 from redis.exceptions import RedisError
 
+from gateway.delivery.webhook import Webhook
 from storage import outbox
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
+    from gateway.delivery.sender import Sender
     from gateway.deps import Deps
     from storage.outbox import Message
 
 log = structlog.get_logger()
 
-_TIMEOUT_S, _LONGEST_S, _SWEEP_S = 10.0, 300.0, 1.0
-_TAKEN = range(200, 300)
+_LONGEST_S, _SWEEP_S = 300.0, 1.0
+_AT_ONCE = 64
+_A_RECEIVER = 8
 
 
 def pause_s(attempts: int) -> float:
     """Return how long to wait after so many attempts: 1 s doubling to 5 min, with jitter."""
-    return min(_LONGEST_S, 2.0 ** min(attempts - 1, 9)) * (0.75 + random() / 2)  # noqa: S311 - not a secret
-
-
-def body(message: Message) -> bytes:
-    """Return what is posted."""
-    return msgspec.json.encode(
-        {"id": message.outbox_id, "type": message.type, "at": message.at, "report": message.report}
-    )
-
-
-async def post(http: aiohttp.ClientSession, message: Message) -> str | None:
-    """Post one message; return what went wrong, None when it was taken."""
-    text = body(message)
-    signature = hmac.new(message.secret.encode(), text, hashlib.sha256).hexdigest()
-    headers = {
-        "Content-Type": "application/json",
-        "X-ReadingRoom-Id": message.outbox_id,
-        "X-ReadingRoom-Signature": f"sha256={signature}",
-    }
-    try:
-        async with http.post(message.url, data=text, headers=headers, allow_redirects=False) as response:
-            return None if response.status in _TAKEN else f"HTTP {response.status}"
-    except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-        return type(exc).__name__
+    return min(_LONGEST_S, 2.0 ** min(attempts - 1, 9) * (0.75 + random() / 2))  # noqa: S311 - not a secret
 
 
 class Delivery:
-    """The deliveries of one gateway; several share the work by leases."""
+    """The deliveries of one gateway.
 
-    def __init__(self, deps: Deps) -> None:
+    Args:
+        deps: of the gateway's process.
+        sender: of webhooks; other receivers get senders of their own.
+    """
+
+    def __init__(self, deps: Deps, sender: Sender | None = None) -> None:
         self._db, self._valkey = deps.dbs["rr_delivery"], deps.valkey
+        self._sender: Sender = sender or Webhook()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._busy = Counter[str]()
 
     async def start(self) -> None:
         """Begin."""
+        await self._sender.open()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
 
     async def stop(self) -> None:
-        """End; what was taken comes due again when its lease ends."""
-        for task in self._tasks:
+        """End; what was under way comes due again when its lease ends."""
+        tasks = [*self._tasks, *self._under_way]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._sender.close()
 
     async def _run(self) -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as http:
-            while True:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_SWEEP_S):
-                        await self._wake.wait()
-                self._wake.clear()
-                try:
-                    messages = await outbox.take(self._db)
-                    await asyncio.gather(*(self._deliver(http, m) for m in messages))
-                except AWAY as exc:
-                    log.warning("outbox not read", cause=type(exc).__name__)
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SWEEP_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._sweep()
+            except AWAY as exc:
+                log.warning("outbox_not_read", cause=type(exc).__name__)
+            except Exception as exc:  # noqa: BLE001 - one bad row must not end all deliveries
+                log.error("outbox_not_read", cause=type(exc).__name__)  # noqa: TRY400 - a trace may hold a row
 
-    async def _deliver(self, http: aiohttp.ClientSession, message: Message) -> None:
-        error = await post(http, message)
-        async with self._db.scope([message.tenant_id]) as conn:
+    async def _sweep(self) -> None:
+        room = _AT_ONCE - len(self._under_way)
+        if room <= 0:
+            return  # each that ends wakes us
+        busy = [receiver for receiver, count in self._busy.items() if count >= _A_RECEIVER]
+        for message in await outbox.take(self._db, room, busy):
+            self._busy[message.receiver] += 1
+            task = asyncio.create_task(self._deliver(message))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _deliver(self, message: Message) -> None:
+        try:
+            error = await self._sender.send(message)
             if error is None:
-                await outbox.done(conn, message)
+                await outbox.done(self._db, message)
                 log.info("ReportDelivered", tenant_id=message.tenant_id, outbox_id=message.outbox_id)
-                self._wake.set()
             else:
-                await outbox.again(conn, message, pause_s(message.attempts), error)
-                log.warning("report not delivered", outbox_id=message.outbox_id, cause=error, attempt=message.attempts)
+                await outbox.again(self._db, message, pause_s(message.attempts), error)
+                log.warning("report_refused", outbox_id=message.outbox_id, cause=error, attempt=message.attempts)
+        except Exception as exc:  # noqa: BLE001 - its lease ends, and it is tried again
+            log.warning("delivery_unknown", outbox_id=message.outbox_id, cause=type(exc).__name__)
+        finally:
+            self._busy[message.receiver] -= 1
+            self._busy += Counter()  # forgets who is at zero
+            self._wake.set()
 
     async def _listen(self) -> None:
         while True:
