@@ -60,7 +60,6 @@ class Connection:
         self.sid, self.session, self.tab, self.outlet = sid, session, tab, outlet
         self.following: dict[str, Following] = {}
         self.joining = asyncio.Lock()  # streams are caught up one after the other
-        self.tasks: set[asyncio.Task[Any]] = set()
         self.calls = 0  # commands under way
         self.ending = False
         self._waiting_since: float | None = None

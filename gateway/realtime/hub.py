@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,6 @@ class Hub:
 
     def __init__(self) -> None:
         self.connections: dict[str, Connection] = {}
-        self.expected: Counter[str] = Counter()  # sockets a tenant that are being admitted
         self._rooms: dict[tuple[str, str], set[Following]] = defaultdict(set)
 
     def __len__(self) -> int:

@@ -119,7 +119,7 @@ class Pump:
     async def _look(self) -> None:
         """Forget tenants without sockets; find what no nudge told of, and feeds that were restored."""
         here = self._hub.tenants()
-        for tenant_id in [t for t in self._tenants if t not in here and not self._hub.expected[t]]:
+        for tenant_id in [name for name, known in self._tenants.items() if name not in here and not known.reading]:
             del self._tenants[tenant_id]
         if not self._tenants:
             return

@@ -178,8 +178,6 @@ class Live:
         self._admitted.pop(sid, None)
         connection = self.hub.remove(sid)
         if connection is not None:
-            for task in connection.tasks:
-                task.cancel()
             self.presence.left(connection)
 
     # -- calls ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -250,3 +251,31 @@ async def test_a_page_from_elsewhere_may_not_connect(floor: Floor) -> None:
         except socketio.exceptions.ConnectionError:
             assert not admitted
         await sio.disconnect()
+
+
+async def test_nothing_is_lost_or_told_twice_however_the_network_flaps(floor: Floor) -> None:
+    other, chance, total = await floor.gateway(), Random(11), 250
+    clients = [await floor.client(user, at=at) for user, at in (("ada", floor.first), ("bob", other), ("max", other))]
+    seen: list[list[int]] = [[] for _ in clients]
+    for client, seqs in zip(clients, seen, strict=True):
+        client.on("ev", lambda event, seqs=seqs: seqs.append(event["seq"]))
+    for n in range(total):
+        uid = f"1.{n % 40}"
+        await floor.say(
+            "t",
+            "tenant:t",
+            "study_changed",
+            {"study_uid": uid, "row": row(uid, rev=n) if n % 7 else None},
+            nudge=chance.random() < 0.8,
+        )
+        await asyncio.sleep(chance.random() * 0.03)
+        if chance.random() < 0.08:
+            client = chance.choice(clients)
+            client.session.base_url = chance.choice([floor.first, other]).url
+            await client.drop()
+    for client, seqs in zip(clients, seen, strict=True):
+        await client.wait_live(within_s=10)
+        await until(lambda client=client: client.views["tenant:t"].seq == total, 5)  # type: ignore[misc]
+        assert seqs == list(range(1, total + 1))
+        assert client.rows == clients[0].rows
+    assert sum(client.connections for client in clients) > 8
