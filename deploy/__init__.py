@@ -1,0 +1,1 @@
+"""What is handed to other machines, and the scripts that fetch what is not in the repository."""
