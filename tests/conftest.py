@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from readingroom import embedded
+from readingroom import embedded, ray_head
 from readingroom.settings import ROLES, Settings
 from storage.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+
+# Ray reads its switches when it is imported, and any test module may be the first to import it.
+os.environ.update(ray_head.ENVIRONMENT)
 
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
