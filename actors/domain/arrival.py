@@ -218,6 +218,8 @@ def images_arrived(study: Study, command: ImagesArrived, now: datetime, facts: F
         events.append(ImagesReceived(count))
     if count > study.images and study.status in SIGNED and Flag.IMAGES_AFTER_SIGN not in study.flags:
         events.append(Flagged(Flag.IMAGES_AFTER_SIGN))
+    if command.conflict and Flag.UID_CONFLICT not in study.flags:
+        events.append(Flagged(Flag.UID_CONFLICT))
     decision = Decision(events)
     if not study.ordered and facts.order and facts.patient and agrees(facts.order.patient, facts.patient):
         joined = _join(study, facts.order, now, facts, by_person=False)
@@ -257,7 +259,7 @@ def _first(study: Study, command: ImagesArrived, now: datetime, facts: Facts) ->
         events.append(Flagged(Flag.PATIENT_MISMATCH))
     elif not own:
         events.append(Flagged(Flag.PATIENT_MISMATCH if order is not None else Flag.NO_ORDER))
-    if command.apart:
+    if command.apart or command.conflict:
         events.append(Flagged(Flag.UID_CONFLICT))
     state = readiness(command.received, expected, quiet=command.quiet)
     events.append(ReadinessChanged(state, command.received, expected))

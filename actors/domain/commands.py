@@ -86,6 +86,7 @@ class ImagesArrived:
     procedure: str = ""
     priority: str = ""  # (0040,1003) as sent
     apart: bool = False  # kept apart: another site owns the UID
+    conflict: bool = False  # other content came under a SOP Instance UID that is known
     quiet: bool = False  # association released and nothing came for a while
     inbox_ids: tuple[int, ...] = ()
 

@@ -90,6 +90,14 @@ def test_images_after_the_signature_alert_until_an_addendum() -> None:
     assert not story.study.open
 
 
+def test_other_content_under_a_known_uid_is_flagged_once_and_changes_no_offer() -> None:
+    story = Story().order().images().offer()
+    story.images(2, conflict=True)
+    assert story.study.flags == {Flag.UID_CONFLICT}
+    assert story.study.offer is not None
+    assert story.tell(c.ImagesArrived("harbor", PATIENT, 2, conflict=True)).events == []
+
+
 def test_accept_is_answered_alike_for_tabs_and_retries() -> None:
     story = Story().order().images().offer()
     story.tell(c.Accept("o1"), ADA)
