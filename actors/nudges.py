@@ -21,6 +21,25 @@ _AWAY = (RedisError, OSError, TimeoutError)
 _PAUSE_S = 0.2
 
 
+async def hear(client: Redis, channels: dict[str, Callable[[str], None]]) -> None:
+    """Hand what arrives on the channels to their functions, for ever, across restarts of the server.
+
+    The client's ``socket_timeout`` must be None: a subscription waits.
+    """
+    while True:
+        with suppress(*_AWAY):
+            async with client.pubsub() as heard:
+                await heard.subscribe(*channels)
+                async for message in heard.listen():
+                    if message["type"] == "message":
+                        channels[_text(message["channel"])](_text(message["data"]))
+        await asyncio.sleep(_PAUSE_S)
+
+
+def _text(said: bytes | str) -> str:
+    return said.decode() if isinstance(said, bytes) else said
+
+
 class Nudges:
     """Publishes without ever making a commit wait, and listens across restarts of the server."""
 
@@ -68,18 +87,9 @@ class Nudges:
                 await client.aclose()
 
     async def _listen(self, channels: dict[str, Callable[[str], None]]) -> None:
-        while True:
-            client: Redis = Redis.from_url(
-                self._url, socket_timeout=None, socket_connect_timeout=1, decode_responses=True
-            )
-            try:
-                async with client.pubsub() as heard:
-                    await heard.subscribe(*channels)
-                    async for message in heard.listen():
-                        if message["type"] == "message":
-                            channels[message["channel"]](message["data"])
-            except _AWAY:
-                await asyncio.sleep(_PAUSE_S)
-            finally:
-                with suppress(*_AWAY):
-                    await client.aclose()
+        client: Redis = Redis.from_url(self._url, socket_timeout=None, socket_connect_timeout=1)
+        try:
+            await hear(client, channels)
+        finally:
+            with suppress(*_AWAY):
+                await client.aclose()

@@ -22,6 +22,7 @@ from uuid_utils import uuid7
 from actors.domain.errors import ChooseTenant, Forbidden, NotFound, Unauthenticated
 from actors.domain.identity import Principal
 from actors.domain.words import SITE_BOUND, Role
+from actors.nudges import hear
 from gateway.otp import OneTimeCodes
 from storage import access, people, sessions
 from storage.credentials import digest, verify_password
@@ -222,7 +223,7 @@ class Sessions:
 
     async def start(self) -> None:
         """Listen for changes of rights until :meth:`stop`."""
-        self._listening = asyncio.create_task(self._listen(), name="auth-listener")
+        self._listening = asyncio.create_task(hear(self._valkey, {"auth": self._heard}), name="auth-listener")
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -231,19 +232,7 @@ class Sessions:
             with suppress(asyncio.CancelledError):
                 await self._listening
 
-    async def _listen(self) -> None:
-        while True:
-            with suppress(RedisError, OSError, TimeoutError):
-                async with self._valkey.pubsub() as channel:
-                    await channel.subscribe("auth")
-                    while True:
-                        said = await channel.get_message(ignore_subscribe_messages=True, timeout=5)
-                        if said is not None:
-                            self._heard(said["data"])
-            await asyncio.sleep(0.5)
-
-    def _heard(self, data: bytes | str) -> None:
-        text = data.decode() if isinstance(data, bytes) else data
+    def _heard(self, text: str) -> None:
         self.forget()
         for listener in list(self.listeners):
             listener(text)

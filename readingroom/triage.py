@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from redis.exceptions import RedisError
-
+from actors.nudges import hear
 from actors.system import inside
 from inference.pool import Surroundings, worker_name
 from readingroom import logs
@@ -29,20 +27,9 @@ async def surroundings(index: int) -> Surroundings:
     jobs = JobStore(await database(settings, "rr_infer", 3), worker_name(index))
 
     def listen(wake: Callable[[], None]) -> None:
-        task = asyncio.create_task(_listen(settings, wake))
+        task = asyncio.create_task(hear(valkey(settings), {"jobs": lambda _: wake()}))
         _TASKS.add(task)
         task.add_done_callback(_TASKS.discard)
 
     store = ObjectStore(settings.objects)
     return Surroundings(jobs, inside(settings), store.path, listen, settings.run / f"inference-{index}.pid")
-
-
-async def _listen(settings: Settings, wake: Callable[[], None]) -> None:
-    while True:
-        with suppress(RedisError, OSError, TimeoutError):
-            async with valkey(settings).pubsub() as channel:
-                await channel.subscribe("jobs")
-                while True:
-                    if await channel.get_message(ignore_subscribe_messages=True, timeout=5) is not None:
-                        wake()
-        await asyncio.sleep(0.5)

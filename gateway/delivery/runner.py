@@ -12,8 +12,8 @@ from random import random
 from typing import TYPE_CHECKING
 
 import structlog
-from redis.exceptions import RedisError
 
+from actors.nudges import hear
 from gateway.delivery.webhook import Webhook
 from storage import outbox
 from storage.faults import AWAY
@@ -54,7 +54,10 @@ class Delivery:
     async def start(self) -> None:
         """Begin."""
         await self._sender.open()
-        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
+        self._tasks = [
+            asyncio.create_task(self._run()),
+            asyncio.create_task(hear(self._valkey, {"outbox": lambda _: self._wake.set()})),
+        ]
 
     async def stop(self) -> None:
         """End; what was under way comes due again when its lease ends."""
@@ -103,13 +106,3 @@ class Delivery:
             self._busy[message.receiver] -= 1
             self._busy += Counter()  # forgets who is at zero
             self._wake.set()
-
-    async def _listen(self) -> None:
-        while True:
-            with suppress(RedisError, OSError, TimeoutError):
-                async with self._valkey.pubsub() as channel:
-                    await channel.subscribe("outbox")
-                    while True:
-                        if await channel.get_message(ignore_subscribe_messages=True, timeout=5) is not None:
-                            self._wake.set()
-            await asyncio.sleep(0.5)
