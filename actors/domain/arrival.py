@@ -74,6 +74,12 @@ def readiness(images: int, expected: int | None, *, quiet: bool) -> ReadinessSta
     return ReadinessState.READY if whole else ReadinessState.INCOMPLETE
 
 
+def readiness_after(study: Study, command: ImagesArrived) -> ReadinessState:
+    """Return the state of a study that has images once these have arrived; who was ready stays so by being quiet."""
+    quiet = command.quiet or study.readiness.state is ReadinessState.READY
+    return readiness(max(command.received, study.images), study.readiness.expected, quiet=quiet)
+
+
 def received(order: Order, *, joined: bool = False) -> OrderReceived:
     """Return the event of an order."""
     return OrderReceived(
@@ -160,9 +166,13 @@ def _join(study: Study, order: Order, now: datetime, facts: Facts, *, by_person:
     elif study.status is not Status.CANCELLED:
         events.append(clock(facts.policy, order.priority, now))
     events += _ready_again(study, order.expected_instances)
+    return Decision(events, patient=order.patient, order=order, moved=_emptied(study, facts))
+
+
+def _emptied(study: Study, facts: Facts) -> Study | None:
+    """Return the study minted with the order, which ends when its order joins images under another UID."""
     minted = facts.minted
-    moved = minted if minted and minted.study_uid != study.study_uid and not minted.images else None
-    return Decision(events, patient=order.patient, order=order, moved=moved)
+    return minted if minted and minted.study_uid != study.study_uid and not minted.images else None
 
 
 def join_order(study: Study, command: JoinOrder, by: Principal | None, now: datetime, facts: Facts) -> Decision:
@@ -209,11 +219,9 @@ def images_arrived(study: Study, command: ImagesArrived, now: datetime, facts: F
         return _first(study, command, now, facts)
     events: list[Event] = []
     count = max(command.received, study.images)
-    quiet = command.quiet or study.readiness.state is ReadinessState.READY
-    expected = study.readiness.expected
-    state = readiness(count, expected, quiet=quiet)
+    state = readiness_after(study, command)
     if state is not study.readiness.state:
-        events.append(ReadinessChanged(state, count, expected))
+        events.append(ReadinessChanged(state, count, study.readiness.expected))
     elif count > study.images:
         events.append(ImagesReceived(count))
     if count > study.images and study.status in SIGNED and Flag.IMAGES_AFTER_SIGN not in study.flags:
@@ -253,8 +261,7 @@ def _first(study: Study, command: ImagesArrived, now: datetime, facts: Facts) ->
     if joins and order is not None:
         events.append(received(order, joined=True))
         expected, patient, priority = order.expected_instances, order.patient, order.priority
-        minted = facts.minted
-        moved = minted if minted and minted.study_uid != study.study_uid and not minted.images else None
+        moved = _emptied(study, facts)
     elif own and not matched:
         events.append(Flagged(Flag.PATIENT_MISMATCH))
     elif not own:

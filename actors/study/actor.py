@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
-from actors.domain.arrival import readiness
+from actors.domain.arrival import readiness_after
 from actors.domain.commands import (
     Assign,
     CancelOrder,
@@ -123,9 +123,7 @@ class StudyActor:
         Raises:
             Later: keep them in the inbox and tell again.
         """
-        quiet = command.quiet or study.readiness.state == "ready"
-        state = readiness(command.received, study.readiness.expected, quiet=quiet)
-        if study.images == 0 or state is not study.readiness.state:
+        if study.images == 0 or readiness_after(study, command) is not study.readiness.state:
             return
         wait = self._images_at + _FOLD_S - monotonic()
         if wait > 0 and command.received > study.images:
