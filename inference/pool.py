@@ -91,18 +91,8 @@ class InferenceWorker:
         around.pid_file.write_text(f"{os.getpid()}\n")
         log.info("WorkerStarted", index=self._index)
 
-    @ray.method(concurrency_group="health")
-    async def health(self) -> dict[str, Any]:
-        """Return pid, whether it serves, and how many jobs it did; answers also while it starts."""
-        worker = self._worker
-        return {
-            "pid": os.getpid(),
-            "serving": worker is not None and worker.serving,
-            "done": 0 if worker is None else worker.done,
-        }
 
-
-_Remote: Any = ray.remote(concurrency_groups={"health": 4})(InferenceWorker)  # type: ignore[call-overload]
+_Remote: Any = ray.remote(InferenceWorker)
 
 
 def ensure_workers(settings: Instance, count: int, *, factory: str = FACTORY, num_gpus: float = 0.0) -> list[Any]:
@@ -128,11 +118,6 @@ def ensure_workers(settings: Instance, count: int, *, factory: str = FACTORY, nu
 async def begin_all(workers: list[Any]) -> list[bool]:
     """Start each worker that has not begun, also after Ray restarted it; return who serves."""
     return [answer is True for answer in await asyncio.gather(*(_asked(worker.begin) for worker in workers))]
-
-
-async def health_of(workers: list[Any]) -> list[dict[str, Any] | None]:
-    """Return the health of each worker; None where none answers."""
-    return list(await asyncio.gather(*(_asked(worker.health) for worker in workers)))
 
 
 async def _asked(method: Any) -> Any:
