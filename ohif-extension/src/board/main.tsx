@@ -1,34 +1,13 @@
 // The manager's board: every open study with its clock, who has it, and what to do about it. Without OHIF.
-import { type ReactElement, useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { type ReactElement, useEffect, useMemo, useState } from 'react';
 import { createRoot } from 'react-dom/client';
-import { LiveClient } from '../live/client';
 import type { Answer, Reader, Row } from '../live/wire';
+import { live, useLive, useNow } from '../state/room';
 import { AiChip, aiFlag, ClockView, IdentityBlock, Presence, PriorityChip, RowName, SiteBadge } from '../ui/pieces';
+import { LiveSign } from '../ui/status';
 import { clockFace, preciseTime, zoneName } from '../ui/time';
 import './board.css';
 import { holder, lined, listed } from './order';
-
-const live = new LiveClient();
-const toLogIn = (): void => window.location.replace('/login?next=/board');
-
-function useLive(): LiveClient {
-  useSyncExternalStore(
-    useCallback((changed) => live.subscribe(changed), []),
-    () => live.version,
-  );
-  return live;
-}
-
-function useSecond(): number {
-  const [now, setNow] = useState(() => live.serverNow());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(live.serverNow()), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
-}
-
-const STATUS = { live: 'Live', connecting: 'Connecting', stale: 'Catching up', offline: 'Offline' } as const;
 
 function Tiles(): ReactElement {
   const c = useLive().counters;
@@ -80,7 +59,7 @@ function Actions({ row, readers, nowMs }: { row: Row; readers: Reader[]; nowMs: 
           if (!who) setSaid('Choose a reader first.');
           else
             void tell(
-              live.call(
+              live().call(
                 'assign',
                 { study_uid, version, radiologist_id: who, override, ...because },
                 { giveUpMs: 8000 },
@@ -115,7 +94,7 @@ function Actions({ row, readers, nowMs }: { row: Row; readers: Reader[]; nowMs: 
               if (!reason.trim()) setSaid(`Give a reason to ${paused ? 'resume' : 'pause'} the clock.`);
               else
                 void tell(
-                  live.call(
+                  live().call(
                     paused ? 'resume_clock' : 'pause_clock',
                     { study_uid, version, reason: reason.trim() },
                     { giveUpMs: 8000 },
@@ -232,16 +211,14 @@ function Readers(): ReactElement {
 
 function Board(): ReactElement {
   const client = useLive();
-  const nowMs = useSecond();
+  const nowMs = useNow();
   const down = client.status === 'offline' || client.status === 'stale';
   return (
     <>
       <header className="bd-top">
         <h1>Board</h1>
         <a href="/">Worklist</a>
-        <span className="live" data-s={down ? 'down' : 'up'} role="status">
-          {STATUS[client.status]}
-        </span>
+        <LiveSign />
         <time>
           {preciseTime(nowMs)} {zoneName(nowMs)}
         </time>
@@ -258,6 +235,4 @@ function Board(): ReactElement {
   );
 }
 
-live.on('ended', toLogIn);
-live.connect().catch(toLogIn);
 createRoot(document.querySelector('#app') ?? document.body).render(<Board />);

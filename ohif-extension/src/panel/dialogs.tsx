@@ -1,9 +1,10 @@
 // The dialogs of the report: sign with images missing, give back, addendum. Each shows whom it is about.
 import { type ReactElement, useState } from 'react';
-import type { Row } from '../live/wire';
+import type { DeclineReason, Row } from '../live/wire';
 import { useNow } from '../state/room';
 import { Button, Dialog } from '../ui/controls';
 import { IdentityBlock, SiteBadge } from '../ui/pieces';
+import { Reasons, reasonKeys } from '../ui/reasons';
 
 function About({ row }: { row: Row }): ReactElement {
   const now = useNow(60_000);
@@ -62,15 +63,6 @@ export function ConfirmDialog({
   );
 }
 
-const REASONS: readonly [string, string][] = [
-  ['outside_competence', 'Not my subspecialty'],
-  ['conflict_of_interest', 'I know the patient'],
-  ['image_quality', 'Images are not readable'],
-  ['overloaded', 'I am in another emergency'],
-  ['shift_end', 'My shift ends'],
-  ['other', 'Something else'],
-];
-
 /** Give the study back to the pool, with a reason. */
 export function ReleaseDialog({
   row,
@@ -81,7 +73,7 @@ export function ReleaseDialog({
   onRelease: (reason: string) => Promise<string | null>;
   onClose: () => void;
 }): ReactElement {
-  const [reason, setReason] = useState<string | null>(null);
+  const [reason, setReason] = useState<DeclineReason | null>(null);
   const [refused, setRefused] = useState('');
   const send = async (): Promise<void> => {
     if (!reason) return;
@@ -89,7 +81,7 @@ export function ReleaseDialog({
     if (said === null) onClose();
     else setRefused(said);
   };
-  const keys = Object.fromEntries(REASONS.map(([word], at) => [String(at + 1), () => setReason(word)]));
+  const keys = reasonKeys(setReason);
   return (
     <Dialog
       title="Give this study back?"
@@ -112,16 +104,7 @@ export function ReleaseDialog({
       }
     >
       <About row={row} />
-      <fieldset>
-        <legend className="label">Reason, one key</legend>
-        {REASONS.map(([word, label], at) => (
-          <label className="radio" key={word}>
-            <input type="radio" name="release" checked={reason === word} onChange={() => setReason(word)} />
-            {label}
-            <kbd aria-hidden="true">{at + 1}</kbd>
-          </label>
-        ))}
-      </fieldset>
+      <Reasons name="release" chosen={reason} choose={setReason} />
       <p className={refused ? 'refused note' : 'quiet note'} role={refused ? 'alert' : undefined}>
         {refused || 'Your draft stays in the history. The study is offered to somebody else at once.'}
       </p>

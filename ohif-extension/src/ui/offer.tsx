@@ -6,6 +6,7 @@ import type { OfferCard, OfferDesk } from '../state/offers';
 import { useNow } from '../state/room';
 import { Button, Dialog } from './controls';
 import { AnswerRing, IdentityBlock, SiteBadge } from './pieces';
+import { Reasons, reasonKeys } from './reasons';
 
 /** Whole seconds to answer, from the server's clock. */
 export function secondsLeft(card: OfferCard, nowMs: number): number {
@@ -41,15 +42,6 @@ export function useOfferKeys(desk: OfferDesk, card: OfferCard | null, onDecline:
   );
 }
 
-const REASONS: readonly [DeclineReason, string][] = [
-  ['outside_competence', 'Not my subspecialty'],
-  ['conflict_of_interest', 'I know the patient'],
-  ['image_quality', 'Images are not readable'],
-  ['overloaded', 'I am in another emergency'],
-  ['shift_end', 'My shift ends'],
-  ['other', 'Something else'],
-];
-
 const EFFECT: Partial<Record<DeclineReason, string>> = {
   outside_competence: 'This study is not offered to you again.',
   conflict_of_interest: 'This study is not offered to you again.',
@@ -81,7 +73,7 @@ export function DeclineDialog({
   useEffect(() => {
     if (over) onClose();
   }, [over, onClose]);
-  const keys = Object.fromEntries(REASONS.map(([word], at) => [String(at + 1), () => setReason(word)]));
+  const keys = reasonKeys(setReason);
   return (
     <Dialog
       title="Decline this offer?"
@@ -110,16 +102,7 @@ export function DeclineDialog({
         <span className="strong cut">{card.row.procedure || card.row.modality}</span>
       </div>
       <IdentityBlock row={card.row} nowMs={now} />
-      <fieldset>
-        <legend className="label">Reason, one key</legend>
-        {REASONS.map(([word, label], at) => (
-          <label className="radio" key={word}>
-            <input type="radio" name="reason" checked={reason === word} onChange={() => setReason(word)} />
-            {label}
-            <kbd aria-hidden="true">{at + 1}</kbd>
-          </label>
-        ))}
-      </fieldset>
+      <Reasons name="reason" chosen={reason} choose={setReason} />
       <label className="field note">
         <span className="label">Note for the next reader, optional</span>
         <textarea
