@@ -91,6 +91,12 @@ class Committer:
 
     async def _drain(self) -> None:
         while self._waiting:
+            await self._drain_what_waits()
+            if not self._keep:
+                await self._kept.release()  # who comes meanwhile finds this task and relies on it: look again
+
+    async def _drain_what_waits(self) -> None:
+        while self._waiting:
             group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
             answers = await self._group([arrival for arrival, _ in group])
             shards = {a.shard for a in answers if not isinstance(a, Refused) and a.outcome != "duplicate"}
@@ -98,8 +104,6 @@ class Committer:
                 tell(answer)
             if shards:
                 self._announce(shards)
-        if not self._keep:
-            await self._kept.release()
 
     async def _group(self, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
         try:
