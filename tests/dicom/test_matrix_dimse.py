@@ -1,0 +1,146 @@
+"""Who may what over DIMSE: every service, for every kind of caller, two groups with two sites each.
+
+The table is written from the interface's description. A caller of one site sees and changes that site only, a caller
+of a whole group that group only, a stranger nothing; each refusal is the one that the standard has for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # made at run time
+
+from readingroom.demo.sender import NotAssociated, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydicom.dataset import FileDataset
+
+    from gateway.ingest.listener import Listener
+    from tests.dicom.conftest import World
+
+OURS = "READINGROOM"
+SITES = [("north", "main"), ("north", "harbor"), ("south", "main"), ("south", "harbor")]
+REJECTED = 1  # permanently, by the service user: PS3.8 9.3.4
+CALLING, CALLED = 3, 7
+
+
+@dataclass(frozen=True)
+class Who:
+    """A caller: where its images go, and what it is told when it has no business here."""
+
+    aet: str
+    called: str = OURS
+    place: tuple[str, str] | None = None
+    reason: int | None = None
+
+
+CALLERS = [
+    *(Who(f"{tenant.upper()}_{site.upper()}", place=(tenant, site)) for tenant, site in SITES),
+    Who("NORTH_ALL", place=("north", "main")),  # of the whole group: its own images are the main site's
+    Who("SOUTH_ALL", place=("south", "main")),
+    Who("NOBODY", reason=CALLING),
+    Who("SOUTH_FAR", reason=CALLING),  # known, but calls from elsewhere
+    Who("NORTH_MAIN", "ELSEWHERE", reason=CALLED),
+    Who("NORTH_NARROW", reason=CALLED),  # known, but calls us by another name
+]
+KNOWN = [who for who in CALLERS if who.place]
+STRANGERS = [who for who in CALLERS if who.reason]
+
+
+@pytest.fixture
+async def rooms(world: World) -> World:
+    """Callers of every kind."""
+    await world.conn.execute("""
+        DELETE FROM rr.ae;
+        INSERT INTO rr.site (tenant_id, site_id, name, issuer) VALUES ('south', 'harbor', 'Harbor', 'south-harbor');
+        INSERT INTO rr.ae (tenant_id, site_id, ae_id, aet, called_aet, source, host, port) VALUES
+          ('north', 'main', 'a1', 'NORTH_MAIN', NULL, NULL, 'localhost', 1),
+          ('north', 'harbor', 'a2', 'NORTH_HARBOR', NULL, '127.0.0.0/8', 'localhost', 1),
+          ('south', 'main', 'a3', 'SOUTH_MAIN', 'READINGROOM', NULL, 'localhost', 1),
+          ('south', 'harbor', 'a4', 'SOUTH_HARBOR', NULL, NULL, 'localhost', 1),
+          ('south', 'main', 'a5', 'SOUTH_FAR', NULL, '10.0.0.0/8', 'localhost', 1),
+          ('north', 'main', 'a6', 'NORTH_NARROW', 'NARROW', NULL, 'localhost', 1),
+          ('north', 'main', 'a7', 'NORTH_ALL', NULL, NULL, 'localhost', 1),
+          ('south', 'main', 'a8', 'SOUTH_ALL', NULL, NULL, 'localhost', 1);
+    """)
+    return world
+
+
+def echo(port: int, who: Who) -> int | tuple[int, int, int]:
+    """Return the status of an echo, or result, source and reason of the rejection."""
+    ae = AE(who.aet)
+    ae.add_requested_context(Verification)
+    association = ae.associate("127.0.0.1", port, ae_title=who.called)
+    if not association.is_established:
+        said = association.acceptor.primitive
+        return said.result, said.result_source, said.diagnostic
+    status = int(association.send_c_echo().Status)
+    association.release()
+    return status
+
+
+async def store(listener: Listener, images: list[FileDataset], who: Who) -> list[int | None]:
+    sent = await asyncio.to_thread(send, images, "127.0.0.1", listener.port, aet=who.aet, called=who.called)
+    return [one.status for one in sent]
+
+
+@pytest.mark.parametrize("who", STRANGERS, ids=str)
+async def test_a_stranger_gets_no_association_and_hears_why(rooms: World, listener: Listener, who: Who) -> None:
+    assert await asyncio.to_thread(echo, listener.port, who) == (REJECTED, 1, who.reason)
+    assert await rooms.value("SELECT count(*) FROM rr.dicom_study") == 0
+
+
+@pytest.mark.parametrize("who", KNOWN, ids=str)
+async def test_who_is_known_is_answered_an_echo(rooms: World, listener: Listener, who: Who) -> None:
+    assert rooms.store.root
+    assert await asyncio.to_thread(echo, listener.port, who) == 0
+
+
+async def test_images_become_the_callers_whatever_they_say(
+    rooms: World, listener: Listener, images: Callable[..., list[FileDataset]]
+) -> None:
+    for who in KNOWN:
+        (image,) = images(InstitutionName="Harbor", IssuerOfPatientID="south-harbor", StationName="SOUTH_MAIN")
+        assert await store(listener, [image], who) == [0]
+        for table in ("dicom_study", "series", "instance", "inbox"):
+            site = "body->>'site_id'" if table == "inbox" else "site_id"
+            rows = await rooms.rows(
+                f"SELECT DISTINCT tenant_id, {site} AS site_id FROM rr.{table} WHERE study_uid = $1",
+                image.StudyInstanceUID,
+            )
+            assert [(row["tenant_id"], row["site_id"]) for row in rows] == [who.place], (who, table)
+
+
+async def test_no_caller_adds_to_a_study_of_another_site_and_none_learns_that_it_exists(
+    rooms: World, listener: Listener, images: Callable[..., list[FileDataset]]
+) -> None:
+    """An image under a known study is answered as under an unknown one, and stands by itself where it came from."""
+    for owner in KNOWN[:4]:
+        theirs, more = images(count=2)
+        assert await store(listener, [theirs], owner) == [0]
+        for who in KNOWN:
+            if who.place != owner.place:
+                assert await store(listener, [more, theirs], who) == [0, 0], (owner, who)
+        rows = await rooms.rows(
+            "SELECT tenant_id, site_id, images FROM rr.dicom_study WHERE header_study_uid = $1", theirs.StudyInstanceUID
+        )
+        counts = {(row["tenant_id"], row["site_id"]): row["images"] for row in rows}
+        assert counts == {place: 1 if place == owner.place else 2 for place in SITES}, owner
+        assert len(rows) == len(SITES)
+    assert await rooms.value("SELECT count(*) FROM rr.kept_apart") == 0
+
+
+async def test_an_echo_or_an_image_of_a_stranger_leaves_nothing(
+    rooms: World, listener: Listener, images: Callable[..., list[FileDataset]]
+) -> None:
+    for who in STRANGERS:
+        with pytest.raises(NotAssociated):
+            await store(listener, images(), who)
+    assert await rooms.value("SELECT count(*) FROM rr.instance") == 0
+    assert not rooms.files()
