@@ -6,6 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from actors.domain.words import DeclineReason, Flag, Priority, ReportStatus, Role
 from gateway.calls import Sections
+from gateway.clock_schema import Clock
 from gateway.shapes import Counters, Instant, Reader, Row
 
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -318,6 +319,7 @@ class Policy(Asked, frozen=True, kw_only=True):
     offer_open_s: dict[Priority, Seconds] = {}
     sla: dict[Priority, Sla] = {}
     capacity: Annotated[int, Meta(ge=1, le=1_000)] = 5
+    clock: Clock | UnsetType = UNSET
 
 
 # -- the instance ---------------------------------------------------------------------------------

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.domain.clocks import ClockRules, by_priority, clock_rules, seconds
 from actors.domain.errors import BadPayload
 from actors.domain.words import Priority
 
 _DUE_S = {Priority.STAT: 1800.0, Priority.URGENT: 7200.0, Priority.ROUTINE: 86400.0}
 _WARN_SHARE = 0.75
 _OPEN_S = 120.0
+_KNOWN = {"offer_open_s", "sla", "capacity", "clock"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Policy:
     offer_open_s: dict[Priority, float] = field(default_factory=lambda: dict.fromkeys(Priority, _OPEN_S))
     sla: dict[Priority, Due] = field(default_factory=lambda: {p: Due(s, s * _WARN_SHARE) for p, s in _DUE_S.items()})
     capacity: int = 5
+    clock: ClockRules = field(default_factory=ClockRules)
 
     def body(self) -> dict[str, Any]:
         """Return the policy as REST shows it."""
@@ -35,20 +38,8 @@ class Policy:
             "offer_open_s": {p.value: s for p, s in self.offer_open_s.items()},
             "sla": {p.value: {"due_s": d.due_s, "warn_s": d.warn_s} for p, d in self.sla.items()},
             "capacity": self.capacity,
+            "clock": self.clock.body(),
         }
-
-
-def _seconds(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise BadPayload(f"{name} must be a number of seconds above 0.", {"field": name})
-    return float(value)
-
-
-def _by_priority(body: dict[str, Any], name: str) -> dict[Priority, Any]:
-    given = body.get(name, {})
-    if not isinstance(given, dict) or not set(given) <= {p.value for p in Priority}:
-        raise BadPayload(f"{name} holds STAT, URGENT and ROUTINE only.", {"field": name})
-    return {Priority(k): v for k, v in given.items()}
 
 
 def policy(body: dict[str, Any]) -> Policy:
@@ -57,22 +48,24 @@ def policy(body: dict[str, Any]) -> Policy:
     Raises:
         BadPayload: naming the field.
     """
-    unknown = set(body) - {"offer_open_s", "sla", "capacity"}
+    unknown = set(body) - _KNOWN
     if unknown:
-        raise BadPayload("A policy has offer_open_s, sla and capacity.", {"field": min(unknown)})
+        raise BadPayload(f"A policy has {', '.join(sorted(_KNOWN))}.", {"field": min(unknown)})
     base = Policy()
-    opens = {p: _seconds(v, f"offer_open_s.{p}") for p, v in _by_priority(body, "offer_open_s").items()}
+    opens = {
+        p: seconds(v, f"offer_open_s.{p}") for p, v in by_priority(body.get("offer_open_s", {}), "offer_open_s").items()
+    }
     sla: dict[Priority, Due] = {}
-    for priority, given in _by_priority(body, "sla").items():
+    for priority, given in by_priority(body.get("sla", {}), "sla").items():
         name = f"sla.{priority}"
         if not isinstance(given, dict) or "due_s" not in given:
             raise BadPayload(f"{name} holds due_s and warn_s.", {"field": name})
-        due_s = _seconds(given["due_s"], f"{name}.due_s")
-        warn_s = _seconds(given.get("warn_s", due_s * _WARN_SHARE), f"{name}.warn_s")
+        due_s = seconds(given["due_s"], f"{name}.due_s")
+        warn_s = seconds(given.get("warn_s", due_s * _WARN_SHARE), f"{name}.warn_s")
         if warn_s > due_s:
             raise BadPayload("A warning comes before the report is due.", {"field": f"{name}.warn_s"})
         sla[priority] = Due(due_s, warn_s)
     capacity = body.get("capacity", base.capacity)
     if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1:
         raise BadPayload("capacity must be a whole number of at least 1.", {"field": "capacity"})
-    return Policy(base.offer_open_s | opens, base.sla | sla, capacity)
+    return Policy(base.offer_open_s | opens, base.sla | sla, capacity, clock_rules(body.get("clock", {})))
