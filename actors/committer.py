@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from actors import meters
 from storage.commit import Away, Deposed, Fenced, Lost, Refused
 
 if TYPE_CHECKING:
@@ -92,14 +94,17 @@ class Committer:
                     await asyncio.sleep(_PAUSE_S[min(self._failures, len(_PAUSE_S)) - 1])
 
     async def _commit(self, batch: list[_Waiting]) -> None:
+        began = perf_counter()
         try:
             grown = await self._lane.commit([w.unit for w in batch])
         except (Away, Lost) as exc:
             self._failures += 1
+            meters.APPEND_FAILED.labels(type(exc).__name__).inc()
             _fail(batch, exc)
             return
         except Exception as exc:  # one bad unit must not stop the lane
             self._failures = 0
+            meters.APPEND_FAILED.labels(type(exc).__name__).inc()
             if len(batch) > 1:
                 for waiting in batch:  # each for itself: only the stale one is refused
                     await self._commit([waiting])
@@ -111,6 +116,8 @@ class Committer:
         self._failures = 0
         self.batches += 1
         self.units += len(batch)
+        meters.APPEND.observe(perf_counter() - began)
+        meters.APPEND_UNITS.observe(len(batch))
         for waiting in batch:
             if not waiting.done.done():
                 waiting.done.set_result(None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from actors import meters
 from actors.domain.commands import Envelope, ImagesArrived
 from actors.domain.errors import ReadingRoomError
 from actors.domain.identity import study_key
@@ -101,17 +102,19 @@ class Inbox:
         now = monotonic()
         self._until = {study: until for study, until in self._until.items() if until > now}
         waiting: dict[tuple[str, str], list[Entry]] = {}
-        for entry in await self._rows.waiting():
+        entries = await self._rows.waiting()
+        meters.INBOX_WAITING.set(len(entries))
+        for entry in entries:
             study = (entry.tenant_id, entry.study_uid)
             if study not in self._busy and study not in self._until:
                 waiting.setdefault(study, []).append(entry)
         if not waiting:
             return
         stored = await self._rows.stored(waiting)
-        for study, entries in waiting.items():
+        for study, mine in waiting.items():
             if study in stored:
                 self._busy.add(study)
-                self._spawn(self._tell(study, fold(entries, *stored[study])))
+                self._spawn(self._tell(study, fold(mine, *stored[study])))
             else:
                 log.error("an inbox entry without images", tenant_id=study[0], study_uid=study[1])
                 self._pause(study, _PARKED_S)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 import structlog
 
+from actors import meters
 from actors.domain.errors import BadPayload, Expired, ReadingRoomError, Retry
 from actors.told import Forwarded, Later
 from storage.commit import Away, Deposed, Fenced, Lost, Refused
@@ -97,12 +98,16 @@ class Mailbox:
             ReadingRoomError: the refusal.
         """
         self._waiting += 1
+        asked = began = monotonic()
         try:
             async with self._turn:
+                began = monotonic()
                 return await self._handle(envelope)
         finally:
             self._waiting -= 1
             self._touched = monotonic()
+            meters.MAILBOX_WAIT[self.key.kind].observe(began - asked)
+            meters.MAILBOX_HANDLE[self.key.kind].observe(self._touched - began)
 
     async def _handle(self, envelope: Envelope) -> dict[str, Any]:
         for _ in range(_TRIES):

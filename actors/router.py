@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
+from actors import meters
 from actors.domain.errors import Expired, Overloaded, ReadingRoomError, Retry
 
 if TYPE_CHECKING:
@@ -60,11 +61,13 @@ class _Lane:
         self._host, self._transport = host, transport
         self._queue: deque[_Ask] = deque()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._silent_at: float | None = None
 
     def ask(self, ask: _Ask) -> None:
         if len(self._queue) >= _QUEUED:
             raise Overloaded
         self._queue.append(ask)
+        meters.ROUTER_WAITING.inc()
         if len(self._pumps) < _IN_FLIGHT:
             pump = asyncio.create_task(self._pump())
             self._pumps.add(pump)
@@ -73,15 +76,20 @@ class _Lane:
     async def _pump(self) -> None:
         while self._queue:
             asks = [self._queue.popleft() for _ in range(min(_TOGETHER, len(self._queue)))]
+            meters.ROUTER_WAITING.dec(len(asks))
             asks = [a for a in asks if not a.outcome.done()]  # their callers have given up
             if asks:
                 await self._call(asks)
 
     async def _call(self, asks: list[_Ask]) -> None:
+        meters.ROUTER_BATCH.observe(len(asks))
         try:
             outcomes = await self._transport.call(self._host, [(a.key, a.envelope) for a in asks])
         except Unreachable as exc:
             outcomes = [exc] * len(asks)  # type: ignore[list-item]
+            self._silent_at = self._silent_at or monotonic()
+        else:
+            self._answered(outcomes)
         for ask, outcome in zip(asks, outcomes, strict=True):
             if ask.outcome.done():
                 continue
@@ -89,6 +97,12 @@ class _Lane:
                 ask.outcome.set_exception(outcome)
             else:
                 ask.outcome.set_result(outcome)
+
+    def _answered(self, outcomes: list[dict[str, Any] | ReadingRoomError]) -> None:
+        """Note how long a host was away, once it answers again; one that says ``retry`` is not back yet."""
+        if self._silent_at is not None and not all(isinstance(outcome, Retry) for outcome in outcomes):
+            meters.FAILOVER.observe(monotonic() - self._silent_at)
+            self._silent_at = None
 
 
 class Router:
@@ -120,11 +134,14 @@ class Router:
                     lane.ask(ask)
                     return await ask.outcome
             except TimeoutError:
+                meters.ROUTER_AGAIN.labels("silent").inc()
                 if time() > give_up:
                     raise Retry from None
             except Unreachable:
+                meters.ROUTER_AGAIN.labels("unreachable").inc()
                 if time() > give_up:
                     raise Retry from None
                 await asyncio.sleep(_PAUSE_S)
             except ReadingRoomError as exc:
+                meters.REFUSED.labels(exc.code).inc()
                 raise exc.with_traceback(None) from None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from actors import alerts
+from actors import alerts, meters
 from actors.committer import Committer
 from actors.directory import Directory
 from actors.domain.commands import Assign, Claim, Envelope, FireTimer
@@ -103,6 +103,7 @@ class ShardHost:
         self._nudges = Nudges(self._place.valkey_url)
         self._committer = Committer(Lane(self._place.host_dsn), self._nudges.say)
         self._timers = Timers(self._due, self._fire, self.now)
+        meters.TIMERS_ARMED.set_function(lambda: len(self._timers))
         self._inbox = Inbox(self, self.ask)
         self._nudges.start({"inbox": self._woken})
         self._committer.start()
@@ -157,6 +158,7 @@ class ShardHost:
         cell = self._cells.get(key)
         if cell is None:
             cell = self._cells[key] = Mailbox(key, _KINDS[key.kind](key, self), self)
+            meters.ENTITIES[key.kind].inc()
         answer: dict[str, Any] = await asyncio.shield(self._keep(asyncio.create_task(cell.ask(envelope))))
         return await self._forward(key, *answer[FORWARD]) if FORWARD in answer else answer
 
@@ -268,3 +270,4 @@ class ShardHost:
         idle = [key for key, cell in self._cells.items() if key.kind != "tenant" and cell.idle_s > _IDLE_S]
         for key in idle:
             del self._cells[key]
+            meters.ENTITIES[key.kind].dec()

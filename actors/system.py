@@ -23,6 +23,7 @@ import ray
 import structlog
 from ray.exceptions import RayError
 
+from actors.exposition import Exposition
 from actors.router import Router, Unreachable
 from actors.shard import Place, ShardHost
 
@@ -100,6 +101,7 @@ class HostActor:
 
     def __init__(self, index: int, hosts: int, place: Place, run: str) -> None:
         self._index, self._hosts, self._run = index, hosts, Path(run)
+        self._exposition = Exposition(place.valkey_url, f"shard-host-{index}")
         self._host = ShardHost(index, hosts, place, Router(RayTransport(), hosts))
         self._beating: asyncio.Task[None] | None = None
         self._beat = monotonic()
@@ -108,6 +110,7 @@ class HostActor:
         """Begin, if that has not happened; return whether the host serves."""
         if self._beating is None:
             self._beating = asyncio.create_task(self._pulse())
+            self._exposition.start()
             _log_to(self._run.parent / "logs" / f"shard-host-{self._index}.log", f"shard-host-{self._index}")
             (self._run / f"shard-host-{self._index}.pid").write_text(str(os.getpid()))
         try:

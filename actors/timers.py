@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 
+from actors import meters
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Timers:
             if self._armed.get(timer[:3]) == timer:
                 del self._armed[timer[:3]]
                 self._firing.add(timer[:3])
+                meters.TIMER_LATE.observe((self._now() - timer.due_at).total_seconds())
                 self._spawn(self._tell(timer))
 
     async def _tell(self, timer: Timer) -> None:

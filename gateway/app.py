@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from actors.domain.errors import NotFound
-from gateway.api.metrics import REQUESTS, SECONDS
+from gateway import meters
 from gateway.api.route import serve
 from gateway.api.table import ROUTES
 from gateway.auth import SESSIONS
@@ -87,14 +87,16 @@ async def _observe(
     finally:
         resource = request.match_info.route.resource
         route, seconds = resource.canonical if resource is not None else "-", time.perf_counter() - began
-        REQUESTS.labels(request.method, route, str(status)).inc()
-        SECONDS.labels(route).observe(seconds)
+        meters.REQUESTS.labels(request.method, route, str(status)).inc()
+        meters.REQUEST_SECONDS.labels(route).observe(seconds)
         log.debug("http", method=request.method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
 async def _background(app: web.Application) -> AsyncIterator[None]:
     deps = app[DEPS]
     await deps.sessions.start()
+    if deps.process:
+        deps.exposition.start()
     delivery = Delivery(deps)
     await delivery.start()
     purging = asyncio.create_task(_purge(deps), name="purge-tokens")
@@ -104,6 +106,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     with suppress(asyncio.CancelledError):
         await purging
     await deps.sessions.stop()
+    await deps.exposition.stop()
     await app[LIMITER].close()
 
 

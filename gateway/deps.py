@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
+from actors.exposition import Exposition
 from gateway.auth import Sessions
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Deps:
         refs: the entities, wherever they live.
         dbs: an open :class:`Database` for each of rr_app, rr_login, rr_ingest, rr_delivery.
         valkey: hints, presence and limits; it may be away at any time.
+        process: this process's name; without one its figures stay its own.
         started_at: Unix seconds.
     """
 
@@ -57,11 +59,14 @@ class Deps:
     refs: Refs
     dbs: Mapping[str, Database]
     valkey: redis.asyncio.Redis
+    process: str = ""
     started_at: float = field(default_factory=time.time)
     sessions: Sessions = field(init=False)
+    exposition: Exposition = field(init=False)
 
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.dbs["rr_login"], self.valkey)
+        self.exposition = Exposition(self.settings.valkey_url, self.process)
 
     @property
     def app_db(self) -> Database:

@@ -25,6 +25,7 @@ from actors.domain.commands import Envelope
 from actors.domain.errors import BadPayload, Expired, Overloaded, ReadingRoomError, Retry
 from actors.domain.identity import study_key
 from actors.domain.jobs import MOST_ATTEMPTS
+from inference import meters
 from inference.triage import result
 from inference.triage.assess import Model, assess
 from inference.triage.result import Finding
@@ -73,6 +74,8 @@ class Jobs(Protocol):
 
     async def ordered(self, job: Job) -> str: ...
 
+    async def counts(self) -> dict[str, int]: ...
+
 
 class Studies(Protocol):
     """The door to the studies."""
@@ -116,6 +119,8 @@ class TriageWorker:
                 try:
                     while await self.step():
                         pass
+                    for state, jobs in (await self._jobs.counts()).items():
+                        meters.JOBS.labels(state).set(jobs)
                     self.serving = True
                 except Exception as exc:
                     self.serving = False
@@ -200,12 +205,15 @@ class TriageWorker:
         except Exception as exc:
             log.exception("triage failed", job_id=job.job_id, study_uid=job.study_uid, attempt=job.attempts)
             if job.attempts < MOST_ATTEMPTS:
+                meters.JOBS_DONE.labels("again").inc()
                 await self._jobs.fail(job, type(exc).__name__)
                 return
             finding = self._given_up(type(exc).__name__)
         if job.result is None and not await self._jobs.keep(job, finding.document()):
             raise LostLease
         await self._tell(job, finding)
+        meters.JOBS_DONE.labels(finding.status).inc()
+        meters.JOB_SECONDS.observe(monotonic() - begun)
         log.info(
             "StudyTriaged", study_uid=job.study_uid, job_id=job.job_id, status=finding.status, acuity=finding.acuity,
             took_ms=round((monotonic() - begun) * 1000),

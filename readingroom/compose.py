@@ -31,7 +31,7 @@ async def _gateway(settings: Settings, index: int) -> None:
     await schema(settings)
     pools = await asyncio.gather(*(database(settings, role, most) for role, most in _POOLS.items()))
     client = valkey(settings)
-    app = build(Deps(settings, system, dict(zip(_POOLS, pools, strict=True)), client))
+    app = build(Deps(settings, system, dict(zip(_POOLS, pools, strict=True)), client, f"gateway-{index}"))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=_BACKLOG).start()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from actors.exposition import Exposition
 from gateway.ingest import listener
 from readingroom.parts import schema
 
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from readingroom.settings import Settings
 
 
-async def _listen(settings: Settings) -> None:
+async def _listen(settings: Settings, index: int) -> None:
     await schema(settings)
+    exposition = Exposition(settings.valkey_url, f"dicom-{index}")
+    exposition.start()
     await listener.serve(settings)
+    await exposition.stop()
 
 
-def listen(settings: Settings) -> None:
+def listen(settings: Settings, index: int = 0) -> None:
     """Be a DICOM listener's process."""
-    uvloop.run(_listen(settings))
+    uvloop.run(_listen(settings, index))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from actors.exposition import Exposition
 from actors.nudges import hear
 from actors.system import inside
 from inference.pool import Surroundings, worker_name
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TASKS: set[asyncio.Task[None]] = set()
+_EXPOSITIONS: list[Exposition] = []
 
 
 async def surroundings(index: int) -> Surroundings:
@@ -31,5 +33,7 @@ async def surroundings(index: int) -> Surroundings:
         _TASKS.add(task)
         task.add_done_callback(_TASKS.discard)
 
+    _EXPOSITIONS.append(Exposition(settings.valkey_url, f"inference-{index}"))
+    _EXPOSITIONS[-1].start()
     store = ObjectStore(settings.objects)
     return Surroundings(jobs, inside(settings), store.path, listen, settings.run / f"inference-{index}.pid")

@@ -119,6 +119,11 @@ class JobStore:
         async with self._db.scope() as conn:
             await release(conn, self._worker)
 
+    async def counts(self) -> dict[str, int]:
+        """Return how many jobs are queued, running and parked."""
+        async with self._db.scope() as conn:
+            return await counts(conn)
+
     async def images(self, job: Job) -> list[StoredImage]:
         """Return the images of the job's study."""
         async with self._db.scope([job.tenant_id]) as conn:

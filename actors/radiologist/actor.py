@@ -8,10 +8,12 @@ reading and how much she has is derived from studies, never kept here.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from actors import meters
 from actors.domain.commands import ObservePresence, SetPresence
 from actors.domain.errors import BadPayload
 from actors.domain.identity import tenant_key
@@ -86,8 +88,10 @@ class RadiologistActor:
     async def handle(self, envelope: Envelope) -> dict[str, Any]:
         """Take a presence command; commit only what changes."""
         if self._attendance is None:
+            began = perf_counter()
             async with self._world.db.scope([self._key.tenant_id]) as conn:
                 self._rev, body = await journal.last(conn, *self._place)
+            meters.ACTIVATION.labels("radiologist").observe(perf_counter() - began)
             self._attendance = Attendance(**body)
         before, after = self._attendance, attend(self._attendance, envelope.command)
         rev = self._rev + (after != before)
@@ -106,6 +110,7 @@ class RadiologistActor:
             await self._world.commit(unit)
         self._attendance, self._rev = after, rev
         if after != before:
+            meters.EVENTS.labels("PresenceChanged").inc()
             log.info("PresenceChanged", entity=str(self._key), state=after.state)
             told = ReaderChanged(self._key.name, after.state, rev)
             self._world.tell(tenant_key(self._key.tenant_id), sealed(told))

@@ -6,11 +6,12 @@ second. What changed is told to the tenant's decider after the commit, and never
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
+from actors import meters
 from actors.domain.arrival import readiness_after
 from actors.domain.commands import (
     Assign,
@@ -72,8 +73,10 @@ class StudyActor:
         """Take one command."""
         tenant_id, command = self._key.tenant_id, envelope.command
         if self._study is None:
+            began = perf_counter()
             async with self._world.db.scope([tenant_id]) as conn:
                 self._study, self._patient = await hydrate.study(conn, tenant_id, self._key.name)
+            meters.ACTIVATION.labels("study").observe(perf_counter() - began)
         before = self._study
         if isinstance(command, ImagesArrived):
             self._fold(before, command)
@@ -149,6 +152,7 @@ class StudyActor:
     def _tell(self, after: Study, unit: Unit) -> None:
         tenant_id = self._key.tenant_id
         for recorded in unit.events:
+            meters.EVENTS.labels(recorded.type).inc()
             log.info(recorded.type, entity=recorded.entity, tenant_id=tenant_id, version=recorded.version)
         told = Changed(self._key.name, after.rev, dump(after))
         self._world.tell(tenant_key(tenant_id), sealed(told))

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import structlog
 from uuid_utils import uuid7
 
+from actors import meters
 from actors.domain.assignment import barred, decide, ineligible
 from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, JoinOrder, NextCase, Offer
 from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry
@@ -54,6 +56,9 @@ class TenantActor:
 
     def forget(self) -> None:
         """Decide anew: bump the epoch and read the rows before the next message."""
+        if self._ledger is not None:
+            meters.STUDIES_OPEN.remove(self._key.tenant_id)
+            meters.STUDIES_WAITING.remove(self._key.tenant_id)
         self._ledger = None
         self._passed.clear()  # grants of this epoch can land no more once the next one has begun
 
@@ -98,7 +103,7 @@ class TenantActor:
     # -- knowing ------------------------------------------------------------------------------
     async def _active(self) -> Ledger:
         if self._ledger is None:
-            tenant_id = self._key.tenant_id
+            tenant_id, began = self._key.tenant_id, perf_counter()
             async with self._world.db.scope([tenant_id]) as conn:
                 epoch = await heads.bump(conn, tenant_id)
             ledger = Ledger(epoch)  # the epoch is committed: only now are the rows read
@@ -110,6 +115,8 @@ class TenantActor:
             if not armed:
                 await self._world.commit(await self._night())
             self._ledger = ledger
+            meters.STUDIES_OPEN.labels(tenant_id).set(len(ledger.studies))
+            meters.ACTIVATION.labels("tenant").observe(perf_counter() - began)
             for study_uid, accession_number in apart:  # the host that should have told them was lost
                 self._world.tell(study_key(tenant_id, study_uid), Envelope(JoinOrder(accession_number)))
             log.info("DeciderActivated", tenant_id=tenant_id, epoch=epoch, studies=len(ledger.studies))
@@ -155,6 +162,9 @@ class TenantActor:
     async def _decide(self, ledger: Ledger, only: str | None = None) -> None:
         """Offer what can be offered; ``only`` one study when nothing else has become possible."""
         pool = ledger.pool(only)
+        if only is None:
+            meters.STUDIES_OPEN.labels(self._key.tenant_id).set(len(ledger.studies))
+            meters.STUDIES_WAITING.labels(self._key.tenant_id).set(len(pool))
         if not pool:
             return
         now, policy, readers = (

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
 from actors.domain.commands import Envelope, StartReading
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.api.route import Call
 
 _PATIENCE_S = 2.0
+_TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 _SILENT: tuple[type[BaseException], ...] = (*AWAY, RedisError, ReadingRoomError)
 
 
@@ -80,13 +80,14 @@ def _loopback(request: web.Request) -> bool:
 
 
 async def metrics(call: Call) -> web.Response:
-    """Give the process's figures to loopback and to operators."""
+    """Give the figures of all processes to loopback and to operators."""
     if not _loopback(call.request):
         found = await session(call.request)
         if found.wall:
             raise Forbidden
         check(found.who, "metrics")
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    text = await call.deps.exposition.everybody(call.deps.valkey)
+    return web.Response(text=text, headers={"Content-Type": _TEXT_FORMAT})
 
 
 ROUTES = (

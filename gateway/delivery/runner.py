@@ -9,11 +9,13 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from random import random
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import structlog
 
 from actors.nudges import hear
+from gateway import meters
 from gateway.delivery.webhook import Webhook
 from storage import outbox
 from storage.faults import AWAY
@@ -92,8 +94,10 @@ class Delivery:
             task.add_done_callback(self._under_way.discard)
 
     async def _deliver(self, message: Message) -> None:
+        began, outcome = perf_counter(), "unknown"
         try:
             error = await self._sender.send(message)
+            outcome = "delivered" if error is None else "refused"
             if error is None:
                 await outbox.done(self._db, message)
                 log.info("ReportDelivered", tenant_id=message.tenant_id, outbox_id=message.outbox_id)
@@ -103,6 +107,8 @@ class Delivery:
         except Exception as exc:  # noqa: BLE001 - its lease ends, and it is tried again
             log.warning("delivery_unknown", outbox_id=message.outbox_id, cause=type(exc).__name__)
         finally:
+            meters.DELIVERIES.labels(outcome).inc()
+            meters.DELIVERY_SECONDS.observe(perf_counter() - began)
             self._busy[message.receiver] -= 1
             self._busy += Counter()  # forgets who is at zero
             self._wake.set()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
+from gateway import meters
 from gateway.ingest.refusal import NotADataSet, Refused, StorageAway
 from storage.ingest import Away, NotStorable, store_images
 from storage.kept import Kept
@@ -98,10 +100,14 @@ class Committer:
     async def _drain_what_waits(self) -> None:
         while self._waiting:
             group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+            began = perf_counter()
             answers = await self._group([arrival for arrival, _ in group])
+            meters.IMAGE_COMMIT.observe(perf_counter() - began)
+            meters.IMAGE_GROUP.observe(len(group))
             shards = {a.shard for a in answers if not isinstance(a, Refused) and a.outcome != "duplicate"}
             for (_, tell), answer in zip(group, answers, strict=True):
                 tell(answer)
+                meters.IMAGES.labels("refused" if isinstance(answer, Refused) else answer.outcome).inc()
             if shards:
                 self._announce(shards)
 

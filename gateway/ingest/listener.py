@@ -18,6 +18,7 @@ import structlog
 import uvloop
 from redis.asyncio import Redis
 
+from gateway import meters
 from gateway.ingest.announce import Announcer
 from gateway.ingest.association import Association
 from gateway.ingest.callers import Callers
@@ -101,6 +102,7 @@ class Listener:
             (self._settings.host, self._settings.dicom_port), backlog=_BACKLOG, reuse_port=True
         )
         self.port = self._socket.getsockname()[1]
+        meters.ASSOCIATIONS.set_function(lambda: len(self._open))
         threading.Thread(target=self._accept, name="accept", daemon=True).start()
         sweeper = QuietSweeper(self._db, self._held, self._announce, self._quiet_s)
         self._tasks.append(asyncio.create_task(sweeper.run()))

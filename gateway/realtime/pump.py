@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
+from gateway import meters
 from gateway.realtime.steady import every
 from storage import feed
 from storage.faults import AWAY
@@ -111,7 +113,11 @@ class Pump:
             tenant.pos = event.pos
             if event.stream.startswith("user:"):
                 _note_owner(tenant.owners, event)
-            delivered += self._hub.emit(tenant_id, event)
+            sockets = self._hub.emit(tenant_id, event)
+            delivered += sockets
+            if sockets:
+                meters.EMITTED.inc(sockets)
+                meters.EMIT_LAG.observe((datetime.now(UTC) - event.at).total_seconds())
             if delivered > _BREATH:
                 delivered = 0
                 await asyncio.sleep(0)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
-from prometheus_client import Gauge
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from actors.domain.errors import BadPayload, Overloaded, ReadingRoomError, Retry, Unauthenticated
 from actors.domain.instant import instant
 from actors.domain.permissions import may
 from actors.nudges import Nudges
-from gateway import calls, wire
+from gateway import calls, meters, wire
 from gateway.realtime.calling import Calling
 from gateway.realtime.commands import parse
 from gateway.realtime.connection import ACK_S, Connection
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_SOCKETS = Gauge("rr_sockets", "Sockets that have shown a ticket.")
 _WATCH_S = 0.5
 _LIMITS = wire.Limits(
     max_payload_bytes=calls.MAX_PAYLOAD_BYTES,
@@ -57,7 +55,7 @@ _LIMITS = wire.Limits(
 def attach(app: web.Application, deps: Deps) -> Live:
     """Serve ``/socket.io/`` with the application."""
     live = Live(deps)
-    _SOCKETS.set_function(lambda: len(live.hub))
+    meters.SOCKETS.set_function(lambda: len(live.hub))
     live.engine.attach(app)
 
     async def running(_: web.Application) -> AsyncIterator[None]:
@@ -205,6 +203,7 @@ class Live:
         """Tell a socket why, and close it within a second."""
         if not connection.ending:
             connection.ending = True
+            meters.SOCKETS_ENDED.labels(code).inc()
             log.info("SocketEnded", user_id=connection.session.who.user_id, code=code)
             connection.tell("bye", wire.Bye(code=code))
             self._spawn(self._close(connection))

@@ -121,7 +121,7 @@ def worker_dicom(index: Index = 0) -> None:
     """Receive DICOM."""
     from readingroom import dicom  # noqa: PLC0415
 
-    dicom.listen(_child(f"dicom-{index}"))
+    dicom.listen(_child(f"dicom-{index}"), index)
 
 
 @worker.command("actors")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: readingroom admin status --json | jq '.processes[] | select(.healthy | not)'"
 _WITHIN_S = 2.0
-_SOCKETS = re.compile(r"^rr_sockets (\S+)$", re.MULTILINE)
+_SOCKETS = re.compile(r'^rr_sockets\{process="([^"]+)".*\} (\S+)$', re.MULTILINE)
 _JOBS = ("queued", "running", "parked")
 
 
@@ -80,12 +80,12 @@ async def _process(settings: Settings, state: dict[str, Any], entry: dict[str, A
 async def _sockets(processes: list[dict[str, Any]]) -> int | None:
     """Return how many sockets the gateways hold, None when none of them says."""
     said: list[int] = []
-    for url in [p["url"] for p in processes if p["kind"] == "gateway" and "url" in p]:
+    for name, url in [(p["name"], p["url"]) for p in processes if p["kind"] == "gateway" and "url" in p]:
         try:
             _, text = await probes.http(url, "/metrics", timeout_s=_WITHIN_S / 2)
         except (OSError, TimeoutError, ValueError, IndexError):
             continue
-        said += [int(float(count)) for count in _SOCKETS.findall(text)]
+        said += [int(count) for process, count in _SOCKETS.findall(text) if process == name]
     return sum(said) if said else None
 
 
