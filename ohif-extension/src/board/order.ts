@@ -28,3 +28,25 @@ export function holder(row: Row, name: (id: string) => string): string {
   if (row.status === 'unread' && row.readiness.state !== 'ready') return 'images are coming';
   return row.status === 'unread' ? 'no reader' : row.status;
 }
+
+/** Whether a row answers a search: every word stands in its name, numbers, procedure or site. */
+export function said(row: Row, words: string): boolean {
+  if (!words.trim()) return true;
+  const { patient } = row;
+  const text = [
+    patient?.name,
+    patient?.mrn,
+    row.accession_number,
+    row.procedure,
+    row.modality,
+    row.site.name,
+    row.priority,
+  ]
+    .join(' ')
+    .toLowerCase();
+  return words
+    .toLowerCase()
+    .trim()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
+}

@@ -1,4 +1,4 @@
-// The two sounds that a reader may hear. Nothing loops; a browser that wants a gesture first stays silent.
+// The sounds that a reader or a manager may hear. Nothing loops; a browser that wants a gesture first stays silent.
 import { pref, setPref } from './prefs';
 
 let context: AudioContext | null = null;
@@ -25,10 +25,22 @@ function note(at: AudioContext, hz: number, startS: number, lengthS: number): vo
   tone.stop(startS + lengthS);
 }
 
+function speaker(): AudioContext | null {
+  if (!soundOn() || typeof AudioContext === 'undefined' || !navigator.userActivation?.hasBeenActive) return null;
+  context ??= new AudioContext();
+  return context;
+}
+
 /** Two rising notes, 0.3 s: an offer has come. */
 export function playOffer(): void {
-  if (!soundOn() || typeof AudioContext === 'undefined' || !navigator.userActivation?.hasBeenActive) return;
-  context ??= new AudioContext();
-  note(context, 587.3, context.currentTime, 0.15);
-  note(context, 880, context.currentTime + 0.15, 0.15);
+  const at = speaker();
+  if (!at) return;
+  note(at, 587.3, at.currentTime, 0.15);
+  note(at, 880, at.currentTime + 0.15, 0.15);
+}
+
+/** One low note: a clock has run out. */
+export function playBreach(): void {
+  const at = speaker();
+  if (at) note(at, 196, at.currentTime, 0.4);
 }

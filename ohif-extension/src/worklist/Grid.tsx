@@ -6,6 +6,7 @@ import type { Group, SortKey } from '../state/rows';
 import { Icon } from '../ui/icons';
 import { Acuity, AiChip, aiFlag, ClockView, Fuse, PriorityChip, Readiness, RowName, SiteBadge } from '../ui/pieces';
 import { ageSex, clockFace } from '../ui/time';
+import { useWindow } from '../ui/window';
 
 const COLUMNS: readonly [SortKey, string, string, string?][] = [
   ['left', 'Left', '6.8125rem'],
@@ -21,7 +22,6 @@ const COLUMNS: readonly [SortKey, string, string, string?][] = [
   ['reader', 'Reader', '9.125rem'],
 ];
 
-const AROUND = 12;
 const FLAGS: Record<string, string> = {
   no_order: 'No order',
   patient_mismatch: 'Patient differs',
@@ -165,8 +165,6 @@ export function Grid(props: GridProps): ReactElement {
   const { groups, selected, userId, sort, descending, onSort, onSelect, onOpen, onTouch, onWindow } = props;
   const now = useNow();
   const box = useRef<HTMLDivElement>(null);
-  const [top, setTop] = useState(0);
-  const [height, setHeight] = useState(900);
   const rowPx = useRowHeight(box);
   const items = useMemo(() => {
     const all: Item[] = [];
@@ -177,15 +175,7 @@ export function Grid(props: GridProps): ReactElement {
     }
     return all;
   }, [groups]);
-  useLayoutEffect(() => {
-    const element = box.current;
-    if (!element) return;
-    const watch = new ResizeObserver(() => setHeight(element.clientHeight));
-    watch.observe(element);
-    return () => watch.disconnect();
-  }, []);
-  const first = Math.max(0, Math.floor(top / rowPx) - AROUND);
-  const last = Math.min(items.length, Math.ceil((top + height) / rowPx) + AROUND);
+  const { top, first, last, onScroll } = useWindow(box, items.length, rowPx);
   const inSight = items.slice(Math.floor(top / rowPx)).find((item) => 'row' in item);
   useEffect(() => onWindow(inSight && 'row' in inSight ? inSight.at + 1 : 0), [inSight, onWindow]);
   useEffect(() => {
@@ -206,7 +196,7 @@ export function Grid(props: GridProps): ReactElement {
       ref={box}
       className="scroll"
       aria-label="Open studies"
-      onScroll={() => setTop(box.current?.scrollTop ?? 0)}
+      onScroll={onScroll}
       onPointerMove={onTouch}
       onWheel={onTouch}
     >
