@@ -55,6 +55,7 @@ def test_pages_work_by_keyboard_and_hold_up_to_axe(room: Room) -> None:
         "pages.mjs",
         base=room.base,
         reader={"email": READER, "password": PASSWORD},
+        manager={"email": MANAGER, "password": PASSWORD},
         twice={"email": TWICE, "password": PASSWORD},
         send=room.storescu(room.head_ct("pages", orders[0])[:3]),
     )

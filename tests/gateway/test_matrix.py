@@ -6,10 +6,13 @@ here fails the first test; what is refused is refused in the same words whether 
 
 from __future__ import annotations
 
+import io
 import re
 from typing import TYPE_CHECKING, Any
 
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 from uuid_utils import uuid7
 
 from actors.domain.words import Role
@@ -17,10 +20,12 @@ from actors.local import Local
 from actors.shard import Place
 from gateway.api.table import ROUTES
 from gateway.calls import COMMANDS
+from gateway.dicomweb import routes as dicomweb
+from gateway.ingest import stow
 from readingroom.demo.client import LiveClient
 from storage import sessions
 from storage.sessions import Login
-from tests.gateway.rest import World, world
+from tests.gateway.rest import Answer, World, world
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,14 +73,21 @@ SAID = {
     "next_case": "RS", "set_presence": "RS", "assign": "M", "pause_clock": "M", "resume_clock": "M",
 }  # fmt: skip
 STREAMS = {"tenant": "AMRS", "site": "T", "study": "AMRS", "wall": "", "user": "AMRSTVP"}
-DICOMWEB = (
-    "/dicom-web/studies/{u}/series",
-    "/dicom-web/studies/{u}/metadata",
-    "/dicom-web/studies/{u}",
-    "/dicom-web/studies/{u}/series/1.2/metadata",
-    "/dicom-web/studies/{u}/series/1.2/instances/1.3/frames/1",
-    "/dicom-web/studies/{u}/series/1.2/instances/1.3/rendered",
-)
+_STUDY = "/dicom-web/studies/{study}"
+_SERIES = _STUDY + "/series/{series}"
+_INSTANCE = _SERIES + "/instances/{instance}"
+SEARCH = (
+    "/dicom-web/studies", "/dicom-web/series", "/dicom-web/instances",
+    _STUDY + "/series", _STUDY + "/instances", _SERIES + "/instances",
+)  # fmt: skip
+RETRIEVE = (
+    *(level + end for level in (_STUDY, _SERIES, _INSTANCE) for end in ("", "/metadata", "/rendered", "/thumbnail")),
+    _INSTANCE + "/frames/{frames}", _INSTANCE + "/frames/{frames}/rendered", _INSTANCE + "/frames/{frames}/thumbnail",
+    _INSTANCE + "/bulkdata/{path:.+}",
+)  # fmt: skip
+STORE = ("/dicom-web/studies", _STUDY)
+# What a role may store at which site: an image, and what reading makes of images.
+MAY_STORE = {"image": "AT", "report": "ARST"}
 NOWHERE = "1.2.826.0.1.999"
 FOREIGN, ELSEWHERE = "1.2.826.0.1.111", "1.2.826.0.1.222"  # the other group's; the same group's other site's
 
@@ -111,8 +123,10 @@ async def test_without_a_session_every_call_is_unauthenticated(both: World) -> N
         method, path = call.split(" ")
         answer = await both.call(method, re.sub(r"{\w+}", "x", path))
         assert (answer.status, answer.code) == (401, "unauthenticated"), call
-    for path in DICOMWEB:
-        assert (await both.get(path.format(u=FOREIGN))).status == 401
+    for path in (*SEARCH, *RETRIEVE):
+        assert (await both.get(_at(path, NOWHERE))).status == 401
+    for path in STORE:
+        assert (await both.post(_at(path, NOWHERE))).status == 401
 
 
 @pytest.mark.parametrize("letter", list(WHO))
@@ -141,21 +155,101 @@ async def test_a_role_is_refused_what_it_never_may_and_sees_nothing_of_others(bo
                 assert said[ELSEWHERE] == (404, "not_found"), (letter, call, said)
 
 
+def _at(path: str, study: str) -> str:
+    """Fill a path with the UIDs that :func:`_object` gives."""
+    return path.replace("{path:.+}", "7FE00010").format(
+        study=study, series=f"{study}.1", instance=f"{study}.1.1", frames="1"
+    )
+
+
+def _object(study: str, kind: str = "image", number: int = 1) -> bytes:
+    """Return a small object of a study as a Part 10 file: a CT image, or a structured report."""
+    made = pydicom.dcmread(str(get_testdata_file({"image": "CT_small.dcm", "report": "reportsi.dcm"}[kind])))
+    made.StudyInstanceUID, made.SeriesInstanceUID = study, f"{study}.{number}"
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"{study}.{number}.1"
+    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
+    made.PatientID, made.PatientName = f"M{study}", "SAMPLE^Sid"
+    file = io.BytesIO()
+    made.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+async def _store(both: World, who: str, file: bytes, path: str = "/dicom-web/studies") -> Answer:
+    body = b"--rr\r\nContent-Type: application/dicom\r\n\r\n" + file + b"\r\n--rr--\r\n"
+    sent = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=rr'}
+    return await both.call("POST", path, raw=body, who=who, headers=sent)
+
+
+async def test_every_dicomweb_path_stands_in_the_table(both: World) -> None:
+    there = [*dicomweb.routes(both.deps), *stow.routes(both.deps)]
+    assert {("GET", p) for p in (*SEARCH, *RETRIEVE)} | {("POST", p) for p in STORE} == {
+        (r.method, r.path) for r in there
+    }
+
+
+@pytest.fixture
+async def images(both: World) -> World:
+    """Images of the other group's study, and of the own group's other site."""
+    for who, study in (("tim", FOREIGN), ("mia", ELSEWHERE)):
+        assert (await _store(both, who, _object(study))).status in {200, 409}
+        assert await both.sql("SELECT 1 FROM rr.instance WHERE sop_uid = $1", f"{study}.1.1")
+    return both
+
+
 @pytest.mark.parametrize("letter", list(WHO))
-async def test_dicomweb_shows_nothing_of_others(both: World, letter: str) -> None:
+async def test_dicomweb_shows_nothing_of_others(images: World, letter: str) -> None:
     who = WHO[letter]
-    for path in DICOMWEB:
-        for uid in (NOWHERE, FOREIGN):
-            answer = await both.get(path.format(u=uid), who)
-            if answer.status == 200:  # a search finds nothing
-                assert path.endswith("/series"), (letter, path)
-                assert answer.json == [], (letter, path)
+    for path in SEARCH:
+        of_all = "{study}" not in path
+        for uid in (NOWHERE, FOREIGN, *([ELSEWHERE] if letter in "TVP" else [])):
+            answer = await images.get(_at(path, uid) + (f"?StudyInstanceUID={uid}" if of_all else ""), who)
+            if letter == "O":
+                assert (answer.status, answer.code) == (403, "forbidden"), path
+            elif of_all:
+                assert (answer.status, answer.json) == (200, []), (letter, path, uid)
             else:
-                allowed = {403} if letter == "O" else {404, 204}
-                assert answer.status in allowed, (letter, path, answer.status)
-    if letter != "O":
-        found = await both.get(f"/dicom-web/studies?StudyInstanceUID={FOREIGN}", who)
-        assert found.status == 204 or found.json == []
+                assert (answer.status, answer.code) == (404, "not_found"), (letter, path, uid)
+    for path in RETRIEVE:
+        said = {}
+        for uid in (NOWHERE, FOREIGN, ELSEWHERE):
+            answer = await images.get(_at(path, uid), who)
+            said[uid] = (answer.status, answer.code if answer.status >= 400 else "")
+        if letter == "O":
+            assert set(said.values()) == {(403, "forbidden")}, (path, said)
+            continue
+        assert said[NOWHERE] == said[FOREIGN] == (404, "not_found"), (letter, path, said)
+        if letter in "TVP":
+            assert said[ELSEWHERE] == (404, "not_found"), (letter, path, said)
+        elif "/bulkdata/" not in path:  # this image has none: its own answer is test_dicomweb_retrieve's
+            assert said[ELSEWHERE][0] == 200, (letter, path, said)
+
+
+@pytest.mark.parametrize("letter", list(WHO))
+async def test_storing_follows_the_same_table(images: World, letter: str) -> None:
+    who = WHO[letter]
+
+    async def held(tenant: str, study: str) -> int:
+        sql = "SELECT count(*) FROM rr.instance WHERE tenant_id = $1 AND study_uid = $2"
+        found: int = (await images.sql(sql, tenant, study))[0][0]
+        return found
+
+    for kind, granted in MAY_STORE.items():
+        study = f"{NOWHERE}.{ord(letter)}.{len(kind)}"
+        answer = await _store(images, who, _object(study, kind), _at(_STUDY, study))
+        if letter in granted:
+            assert answer.status == 200, (letter, kind, answer.body)
+            assert await held("north", study) == 1
+        else:
+            assert (answer.status, answer.code) == (403, "forbidden"), (letter, kind)
+        if letter not in granted:
+            assert await held("north", study) == 0
+        for site in ("main", "elsewhere") if letter in "TVP" else ("elsewhere",):  # out of her view, or nowhere
+            answer = await _store(images, who, _object(study, kind), f"/dicom-web/studies?site={site}")
+            wanted = (404, "not_found") if letter in "ATRS" else (403, "forbidden")
+            assert (answer.status, answer.code) == wanted, (letter, kind, site)
+    # Under a UID of the other group's: it is stored for her own, or refused; the other group's study stays as it was.
+    await _store(images, who, _object(FOREIGN, "report", 2))
+    assert await held("south", FOREIGN) == 1
 
 
 @pytest.mark.parametrize("letter", [w for w in WHO if w != "O"])
