@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _STYLE = """
-:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-h2{margin-top:2.5rem;text-transform:capitalize}details{border-bottom:1px solid #8884;padding:.45rem 0}
-summary{cursor:pointer}b{display:inline-block;width:4.2rem}code{font-size:.95em}pre{overflow:auto;background:#8881;
-padding:.6rem;border-radius:.3rem}small{opacity:.75}table{border-collapse:collapse}td{padding:.1rem .8rem .1rem 0}
+:root{color-scheme:dark;background:#07090d;color:#bfc6d4}body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;
+margin:2rem auto;padding:0 1rem}h1,h2,summary b,summary code{color:#e9ecf3}a{color:#86a2c2}
+h2{margin-top:2.5rem;text-transform:capitalize}details{border-bottom:1px solid #93a4c82b;padding:.45rem 0}
+summary{cursor:pointer}b{display:inline-block;width:4.2rem}code{font-size:.95em}pre{overflow:auto;background:#ffffff0d;
+padding:.6rem;border-radius:.3rem}small{color:#929cb0}table{border-collapse:collapse}td{padding:.1rem .8rem .1rem 0}
 """
 
 
@@ -81,8 +82,8 @@ def _page(document: dict[str, Any]) -> str:
         for name, s in sorted(schemas.items()) if "properties" in s
     )  # fmt: skip
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Reading room: REST</title><style>{_STYLE}</style>"
-        f"<h1>Reading room: REST</h1><p>{escape(document['info']['description'])} "
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Reading room: REST</title><style>{_STYLE}</style>"
+        f"<h1>Reading room: REST</h1><p>{escape(document['info']['description'].replace('`', ''))} "
         f"The same for machines: <a href=openapi.json>openapi.json</a>.{''.join(parts)}<h2>shapes</h2>{shapes}"
     )
 

@@ -54,7 +54,7 @@ function Board(): ReactElement {
         <label className="bd-pick">
           <span className="vh">Site</span>
           <select className="input" value={site} onChange={(event) => setSite(event.target.value)}>
-            <option value="">All {sites.length} sites</option>
+            <option value="">{sites.length > 1 ? `All ${sites.length} sites` : 'All sites'}</option>
             {sites.map(([id, name]) => (
               <option key={id} value={id}>
                 {name}
