@@ -82,7 +82,8 @@ def _page(document: dict[str, Any]) -> str:
         for name, s in sorted(schemas.items()) if "properties" in s
     )  # fmt: skip
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Reading room: REST</title><style>{_STYLE}</style>"
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>Reading room: REST</title><style>{_STYLE}</style>"
         f"<h1>Reading room: REST</h1><p>{escape(document['info']['description'].replace('`', ''))} "
         f"The same for machines: <a href=openapi.json>openapi.json</a>.{''.join(parts)}<h2>shapes</h2>{shapes}"
     )
