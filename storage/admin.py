@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from uuid_utils import uuid7
 
 from actors.domain.errors import BadPayload, NotFound
+from actors.domain.profile import USUAL, Profile, profile
 from actors.domain.words import SITE_BOUND, Role
-from storage import access
+from storage import access, readers
 from storage.credentials import hash_password, new_token
 
 if TYPE_CHECKING:
@@ -62,14 +63,7 @@ _LEAVE = "UPDATE rr.membership SET active = false WHERE tenant_id = $1 AND user_
 
 _SHIFT = """
 INSERT INTO rr.shift (tenant_id, user_id, starts_at, ends_at) VALUES ($1, $2, $3, $4)
-ON CONFLICT (tenant_id, user_id, starts_at) DO UPDATE SET ends_at = excluded.ends_at
-"""
-_READER = """
-UPDATE rr.membership
-   SET licences = coalesce($3, licences), subspecialties = coalesce($4, subspecialties),
-       modalities = coalesce($5, modalities), capacity = coalesce($6, capacity)
- WHERE tenant_id = $1 AND user_id = $2 AND role IN ('radiologist', 'resident')
-RETURNING user_id
+ON CONFLICT (tenant_id, user_id, kind, starts_at) DO UPDATE SET ends_at = excluded.ends_at
 """
 
 
@@ -266,7 +260,13 @@ async def set_reader(conn: Connection, tenant_id: str, user_id: str, what: Reade
     Raises:
         NotFound: she does not read for this group.
     """
-    fields = (what.licences, what.subspecialties, what.modalities, what.capacity)
-    if await conn.fetchval(_READER, tenant_id, user_id, *fields) is None:
-        raise NotFound("She does not read for this tenant.")
-    await access.record(conn, tenant_id, None, "reader_set", user_id)
+    now = await readers.one(conn, tenant_id, user_id)
+    said = {name: now[name] for name in Profile().body()}
+    if what.licences is not None:
+        said["licences"] = [{"jurisdiction": one} for one in what.licences]
+    for name, words in (("subspecialties", what.subspecialties), ("modalities", what.modalities)):
+        if words is not None:
+            said[name] = dict.fromkeys(words, USUAL)
+    if what.capacity is not None:
+        said["capacity"] = what.capacity
+    await readers.put(conn, tenant_id, user_id, profile(said), None, None)

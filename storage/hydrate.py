@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from actors.domain.assignment import Reader
 from actors.domain.commands import Order, Patient
 from actors.domain.facts import Draft
 from actors.domain.study import Study, load
-from actors.domain.words import Presence, Priority, Role
+from actors.domain.words import Priority
 
 if TYPE_CHECKING:
     from storage.pool import Connection
@@ -50,23 +49,11 @@ SELECT user_id FROM rr.membership
  WHERE tenant_id = $1 AND role = 'viewer' AND active AND $2 = ANY(sites) ORDER BY user_id
 """
 PRIORS = "SELECT count(*) FROM rr.dicom_study WHERE tenant_id = $1 AND patient_id = $2 AND study_uid <> $3"
-SITES = "SELECT site_id, name, jurisdiction FROM rr.site WHERE tenant_id = $1"
+SITES = "SELECT site_id, name, jurisdiction, privileged FROM rr.site WHERE tenant_id = $1"
 POLICY = "SELECT body FROM rr.policy WHERE tenant_id = $1 ORDER BY version DESC LIMIT 1"
 OPEN = "SELECT study_uid, doc FROM rr.study WHERE tenant_id = $1 AND open"
 STEPS = "SELECT study_uid, rev, open FROM rr.study WHERE tenant_id = $1 AND (open OR study_uid = ANY($2::text[]))"
 SOME = "SELECT study_uid, doc FROM rr.study WHERE tenant_id = $1 AND study_uid = ANY($2::text[])"
-READERS = """
-SELECT m.user_id, p.name, m.role, m.licences, m.subspecialties, m.modalities, coalesce(r.state, 'off') AS state,
-       r.study_uid, m.capacity,
-       EXISTS (SELECT 1 FROM rr.shift s WHERE s.tenant_id = m.tenant_id AND s.user_id = m.user_id
-                  AND s.ends_at > now() - interval '30 days') AS rostered,
-       (SELECT max(s.ends_at) FROM rr.shift s WHERE s.tenant_id = m.tenant_id AND s.user_id = m.user_id
-           AND s.starts_at <= now() AND s.ends_at > now()) AS shift_ends_at
-  FROM rr.membership m
-  JOIN rr.person p ON p.user_id = m.user_id
-  LEFT JOIN rr.reader r ON r.tenant_id = m.tenant_id AND r.user_id = m.user_id
- WHERE m.tenant_id = $1 AND m.active AND p.active AND m.role IN ('radiologist', 'resident')
-"""
 UNJOINED = """
 SELECT s.study_uid, s.accession_number
   FROM rr.study s
@@ -86,7 +73,8 @@ class Site:
     """A site as decisions need it."""
 
     name: str
-    jurisdiction: str | None
+    jurisdiction: str | None  # a licence that its readers need
+    privileged: bool = False  # whether they need a privilege too
 
 
 def _patient(row: Any) -> Patient | None:
@@ -155,7 +143,9 @@ async def priors(conn: Connection, tenant_id: str, patient_id: str, study_uid: s
 
 async def sites(conn: Connection, tenant_id: str) -> dict[str, Site]:
     """Return the tenant's sites."""
-    return {r["site_id"]: Site(r["name"], r["jurisdiction"]) for r in await conn.fetch(SITES, tenant_id)}
+    return {
+        r["site_id"]: Site(r["name"], r["jurisdiction"], r["privileged"]) for r in await conn.fetch(SITES, tenant_id)
+    }
 
 
 async def policy_body(conn: Connection, tenant_id: str) -> dict[str, Any]:
@@ -179,29 +169,6 @@ async def some_studies(conn: Connection, tenant_id: str, study_uids: list[str]) 
     """Return these studies."""
     rows = await conn.fetch(SOME, tenant_id, study_uids)
     return {r["study_uid"]: load(msgspec.json.decode(r["doc"])) for r in rows}
-
-
-async def readers(conn: Connection, tenant_id: str, capacity: int) -> dict[str, Reader]:
-    """Return the tenant's readers without their load; without a roster everyone present is on shift."""
-    found = {}
-    for r in await conn.fetch(READERS, tenant_id):
-        state = Presence(r["state"])
-        if state is Presence.ONLINE and r["study_uid"]:
-            state = Presence.READING
-        found[r["user_id"]] = Reader(
-            r["user_id"],
-            r["name"],
-            state,
-            0,
-            r["capacity"] or capacity,
-            frozenset(r["licences"]),
-            frozenset(r["subspecialties"]),
-            frozenset(r["modalities"]),
-            on_shift=not r["rostered"] or r["shift_ends_at"] is not None,
-            shift_ends_at=r["shift_ends_at"],
-            may_sign_final=r["role"] == Role.RADIOLOGIST,
-        )
-    return found
 
 
 async def managers(conn: Connection, tenant_id: str) -> list[str]:

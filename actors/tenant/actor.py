@@ -28,6 +28,7 @@ from actors.domain.unit import FeedItem, Recorded, TimerArm, Unit
 from actors.domain.words import Presence, Priority, Status
 from actors.mailbox import answered, digest
 from actors.tenant.ledger import PRESENT, Ledger, Reservation, possible
+from actors.tenant.muster import Muster
 from actors.told import FORWARD, Changed, Forwarded, ReaderChanged, Spent, Tick
 from storage import heads, hydrate, journal
 
@@ -50,6 +51,7 @@ class TenantActor:
     def __init__(self, key: Key, world: World) -> None:
         self._key, self._world = key, world
         self._ledger: Ledger | None = None
+        self._muster = Muster(key, world)
         self._deposed = False
         self._passed: dict[tuple[str, str], tuple[str, StudyCommand]] = {}  # commands that studies are answering
         self._warned: dict[str, tuple[int, set[str]]] = {}  # study → step, and what managers were told of it then
@@ -60,6 +62,7 @@ class TenantActor:
             meters.STUDIES_OPEN.remove(self._key.tenant_id)
             meters.STUDIES_WAITING.remove(self._key.tenant_id)
         self._ledger = None
+        self._muster = Muster(self._key, self._world)
         self._passed.clear()  # grants of this epoch can land no more once the next one has begun
 
     async def current(self) -> bool:
@@ -86,7 +89,8 @@ class TenantActor:
                 await self._decide(ledger, None if freed else message.study_uid)
                 return {}
             case ReaderChanged():
-                await self._read_readers(ledger)
+                await self._muster.one(message.user_id)
+                await self._call_roll(ledger)
             case Tick():
                 if await self._replaced(ledger):
                     return {}
@@ -111,7 +115,8 @@ class TenantActor:
                 ledger.studies = await hydrate.open_studies(conn, tenant_id)
                 apart = await hydrate.unjoined(conn, tenant_id)
                 armed = await hydrate.timer_armed(conn, tenant_id, self._key.entity, _MIDNIGHT)
-            await self._read_readers(ledger)
+            await self._muster.refresh()
+            await self._call_roll(ledger)
             if not armed:
                 await self._world.commit(await self._night())
             self._ledger = ledger
@@ -122,17 +127,11 @@ class TenantActor:
             log.info("DeciderActivated", tenant_id=tenant_id, epoch=epoch, studies=len(ledger.studies))
         return self._ledger
 
-    async def _read_readers(self, ledger: Ledger) -> None:
-        tenant_id = self._key.tenant_id
-        policy = await self._world.directory.policy(tenant_id)
-        ledger.sites = await self._world.directory.sites(tenant_id)
-        async with self._world.db.scope([tenant_id]) as conn:
-            readers = await hydrate.readers(conn, tenant_id, policy.capacity)
-        elsewhere = self._world.directory.reading_elsewhere(tenant_id)
-        ledger.readers = {
-            who: replace(r, presence=Presence.BUSY) if who in elsewhere and r.presence in PRESENT else r
-            for who, r in readers.items()
-        }
+    async def _call_roll(self, ledger: Ledger) -> None:
+        """Reckon anew who reads, and tell the feed of whoever is another than it said."""
+        ledger.sites = await self._world.directory.sites(self._key.tenant_id)
+        ledger.readers = await self._muster.roll({s.reading_by for s in ledger.studies.values() if s.reading_by})
+        await self._muster.announce()
 
     async def _replaced(self, ledger: Ledger) -> bool:
         """Whether another decider has bumped the epoch; this one then holds its peace."""
@@ -145,7 +144,7 @@ class TenantActor:
     async def _catch_up(self, ledger: Ledger) -> None:
         """Read what tells may have missed, and tell again what got no answer."""
         tenant_id = self._key.tenant_id
-        await self._read_readers(ledger)
+        await self._muster.refresh()
         async with self._world.db.scope([tenant_id]) as conn:
             pos = await heads.position(conn, tenant_id)
             if pos != ledger.pos:  # every change of a study is in the feed
@@ -155,6 +154,7 @@ class TenantActor:
                 for study in fresh.values():
                     ledger.learn(study)
                 ledger.pos = pos
+        await self._call_roll(ledger)
         for study_uid, held in ledger.reserved.items():
             self._world.tell(study_key(tenant_id, study_uid), held.told)
 

@@ -16,6 +16,7 @@ from actors.domain.errors import BadPayload, Retry, StaleVersion
 from actors.domain.identity import Principal, minted_study_uid, radiologist_key, study_key, tenant_key
 from actors.domain.words import DeclineReason, Priority, Role, SignKind
 from actors.local import Local
+from storage import staff
 from tests.actors.night import ADA, BOB, MAX, PATIENT, Night, at_work, place
 
 if TYPE_CHECKING:
@@ -194,6 +195,71 @@ async def test_a_changed_capacity_acts_within_a_second(night: Night) -> None:
     await night.admin.execute("UPDATE rr.membership SET capacity = 4 WHERE user_id = 'ada'")
     check = lambda: _is(night.admin.fetchval("SELECT load FROM rr.reader WHERE user_id = 'ada'"), 3)  # noqa: E731
     await soon(check, within_s=3)
+
+
+async def changes(night: Night, user_id: str) -> list[dict[str, Any]]:
+    """What the feed told of a reader."""
+    rows = await night.admin.fetch("SELECT data FROM rr.feed WHERE type = 'reader_changed' ORDER BY pos")
+    told = [json.loads(r["data"])["reader"] for r in rows]
+    return [r for r in told if r["radiologist_id"] == user_id]
+
+
+async def test_a_changed_roster_is_told_and_acted_upon(night: Night) -> None:
+    await night.online(ADA)
+    await soon(lambda: changes(night, "bob"))
+    await night.admin.execute("UPDATE rr.membership SET capacity = 3 WHERE user_id = 'bob'")
+    await soon(lambda: _last(night, "bob", "capacity", 3), within_s=5)
+    await night.admin.execute(
+        "INSERT INTO rr.shift (tenant_id, user_id, starts_at, ends_at) VALUES ('t', 'ada', '2026-01-01', '2126-01-01')"
+    )
+    await soon(lambda: _last(night, "ada", "shift_ends_at", "2126-01-01T00:00:00.000Z"), within_s=5)
+    await night.admin.execute(
+        "INSERT INTO rr.absence (tenant_id, absence_id, user_id, starts_at, ends_at)"
+        " VALUES ('t', 'a1', 'ada', now(), now() + interval '1 day')"
+    )
+    await soon(lambda: _last(night, "ada", "shift_ends_at", None), within_s=5)
+    await night.images("1.2.3")
+    await night.status("1.2.3", "unread")
+    await asyncio.sleep(1.5)
+    assert (await night.doc("1.2.3"))["status"] == "unread"  # she is away, whatever her sockets say
+    await night.admin.execute("DELETE FROM rr.absence")
+    assert (await night.offered("1.2.3"))["radiologist_id"] == "ada"
+
+
+async def _last(night: Night, user_id: str, field: str, value: object) -> bool:
+    return (await changes(night, user_id))[-1][field] == value
+
+
+async def test_a_shift_that_ends_by_itself_is_told(night: Night) -> None:
+    await night.admin.execute(
+        "INSERT INTO rr.shift (tenant_id, user_id, starts_at, ends_at)"
+        " VALUES ('t', 'ada', now() - interval '1 h', now() + interval '4 s')"
+    )
+    await night.online(ADA)
+    await soon(lambda: _last(night, "ada", "presence", "online"))
+    assert (await changes(night, "ada"))[-1]["shift_ends_at"] is not None
+    await soon(lambda: _last(night, "ada", "shift_ends_at", None), within_s=10)
+
+
+async def test_a_quiet_tenant_does_not_read_its_readers_again(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    await night.online(ADA)
+    await asyncio.sleep(1.2)
+    reads = []
+    members = staff.members
+
+    async def counted(*args: Any) -> Any:
+        reads.append(args)
+        return await members(*args)
+
+    monkeypatch.setattr(staff, "members", counted)
+    await asyncio.sleep(3.2)
+    assert reads == []
+    await night.admin.execute("UPDATE rr.membership SET capacity = 2 WHERE user_id = 'ada'")
+    await soon(lambda: _is(_len(reads), 1), within_s=5)
+
+
+async def _len(found: list[Any]) -> int:
+    return len(found)
 
 
 async def test_who_reads_for_another_group_is_busy_here(night: Night) -> None:

@@ -240,8 +240,10 @@ async def test_readers_have_skills_and_shifts(north: Shell) -> None:
         "reader set --tenant north-star --email ada@x.org --licence US-CA --modality CT --modality MR --capacity 3"
     )
     await north.run("reader set --tenant north-star --email ada@x.org --subspecialty neuro")
-    row = (await north.sql("SELECT licences, modalities, subspecialties, capacity FROM rr.membership"))[0]
-    assert tuple(row) == (["US-CA"], ["CT", "MR"], ["neuro"], 3)
+    row = (await north.sql("SELECT profile, capacity FROM rr.membership"))[0]
+    what = json.loads(row["profile"])
+    assert what["licences"] == [{"jurisdiction": "US-CA", "valid_from": None, "valid_to": None}]
+    assert (what["modalities"], what["subspecialties"], row["capacity"]) == ({"CT": 2, "MR": 2}, {"neuro": 2}, 3)
     shift = "shift add --tenant north-star --email ada@x.org --from 2026-03-01T08:00+01:00 --to"
     await north.run(f"{shift} 2026-03-01T18:00Z")
     rows = await north.sql("SELECT extract(hour FROM starts_at AT TIME ZONE 'UTC')::int AS h FROM rr.shift")
