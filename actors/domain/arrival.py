@@ -6,13 +6,12 @@ after the signature raises a flag instead of changing what was read.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from actors.domain.errors import BadPayload, Forbidden, NotFound, StaleVersion, WrongStatus
+from actors.domain.escalation import started
 from actors.domain.events import (
     Cancelled,
-    ClockStarted,
     FirstInstanceReceived,
     FlagDismissed,
     Flagged,
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from actors.domain.events import Event
     from actors.domain.facts import Facts
     from actors.domain.identity import Principal
-    from actors.domain.policy import Policy
     from actors.domain.study import Study
 
 # (0040,1003) Requested Procedure Priority, PS3.3 C.4.11
@@ -58,12 +56,6 @@ _REQUESTED = {
 def agrees(order: Patient, images: Patient) -> bool:
     """Whether order and images name one patient: issuer, number and birth date are equal, nothing contradicts."""
     return same_patient(order, images) and order.birth_date == images.birth_date
-
-
-def clock(policy: Policy, priority: Priority, started_at: datetime) -> ClockStarted:
-    """Return the start of a clock under the policy."""
-    due = policy.sla[priority]
-    return ClockStarted(started_at, due.due_s, due.warn_s, started_at + timedelta(seconds=due.due_s))
 
 
 def readiness(images: int, expected: int | None, *, quiet: bool) -> ReadinessState:
@@ -126,8 +118,12 @@ def receive_order(study: Study, command: ReceiveOrder, now: datetime, facts: Fac
         return Decision([Flagged(Flag.ORDER_AFTER_SIGN)] if Flag.ORDER_AFTER_SIGN not in study.flags else [])
     events: list[Event] = [event]
     if study.images:
-        if order.priority is not study.priority or study.sla is None or study.status is Status.CANCELLED:
-            events.append(clock(facts.policy, order.priority, now))
+        if (
+            order.priority is not (study.asked_priority or study.priority)
+            or study.sla is None
+            or study.status is Status.CANCELLED
+        ):
+            events.append(started(facts.policy, order.priority, now))
         events += _ready_again(study, order.expected_instances)
     return Decision(events, patient=order.patient, order=order)
 
@@ -135,7 +131,7 @@ def receive_order(study: Study, command: ReceiveOrder, now: datetime, facts: Fac
 def _same(study: Study, event: OrderReceived) -> bool:
     known = (
         study.patient_id,
-        study.priority,
+        study.asked_priority or study.priority,
         study.procedure,
         study.modality,
         study.body_part,
@@ -164,7 +160,7 @@ def _join(study: Study, order: Order, now: datetime, facts: Facts, *, by_person:
     if study.status in SIGNED:
         events.append(Flagged(Flag.ORDER_AFTER_SIGN))
     elif study.status is not Status.CANCELLED:
-        events.append(clock(facts.policy, order.priority, now))
+        events.append(started(facts.policy, order.priority, now))
     events += _ready_again(study, order.expected_instances)
     return Decision(events, patient=order.patient, order=order, moved=_emptied(study, facts))
 
@@ -270,7 +266,7 @@ def _first(study: Study, command: ImagesArrived, now: datetime, facts: Facts) ->
         events.append(Flagged(Flag.UID_CONFLICT))
     state = readiness(command.received, expected, quiet=command.quiet)
     events.append(ReadinessChanged(state, command.received, expected))
-    events.append(clock(facts.policy, study.priority if own else priority, now))
+    events.append(started(facts.policy, study.priority if own else priority, now))
     return Decision(events, patient=patient, order=order if joins else None, moved=moved)
 
 

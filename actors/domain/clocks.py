@@ -16,7 +16,7 @@ nobody is told beyond warning and breach. Shares and seconds of a ladder are tho
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -99,13 +99,19 @@ class ClockRules:
 
 
 def rungs_at(rungs: Iterable[Rung], hours: Hours, due_s: float, due_at: datetime) -> list[tuple[datetime, Rung]]:
-    """Return when each rung of a ladder is reached by a clock that is due at ``due_at``, in that order."""
-    reached = []
-    for rung in sorted(rungs, key=lambda r: r.after_due(due_s)):
+    """Return when each rung is reached by a clock that is due at ``due_at``, in that order; those at one instant as one."""
+    reached: dict[datetime, Rung] = {}
+    for rung in rungs:
         after_s = rung.after_due(due_s)
         at = calendar.add(hours, due_at, after_s) if after_s > 0 else calendar.back(hours, due_at, -after_s)
-        reached.append((at, rung))
-    return reached
+        reached[at] = _both(reached[at], rung) if at in reached else rung
+    return sorted(reached.items(), key=lambda item: item[0])
+
+
+def _both(one: Rung, other: Rung) -> Rung:
+    raised = [p for p in (one.priority, other.priority) if p is not None]
+    tell = tuple(t for t in TOLD if t in one.tell or t in other.tell)
+    return replace(one, tell=tell, priority=min(raised, key=lambda p: p.rank) if raised else None)
 
 
 # -- reading what REST takes --------------------------------------------------------------------

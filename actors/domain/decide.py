@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.domain import arrival, reading, sla
+from actors.domain import arrival, escalation, reading
 from actors.domain.commands import (
     Accept,
     Assign,
@@ -25,10 +25,10 @@ from actors.domain.commands import (
     Sign,
     StartReading,
 )
-from actors.domain.errors import BadPayload, Forbidden, NotFound, StaleVersion, WrongStatus
-from actors.domain.events import ClockPaused, ClockResumed, OfferExpired, SlaBreached, SlaWarned
+from actors.domain.errors import BadPayload, Forbidden, NotFound, StaleVersion
+from actors.domain.events import OfferExpired
 from actors.domain.facts import Decision
-from actors.domain.words import ClockState, Status
+from actors.domain.words import Status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,7 +57,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
         case RecordTriage():
             return arrival.record_triage(study, command)
         case FireTimer():
-            return _timer(study, command, facts)
+            return _timer(study, command, now, facts)
         case Offer():
             return reading.offer(study, command, now)
         case Claim():
@@ -71,7 +71,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
         case DismissFlag():
             return arrival.dismiss_flag(study, command, by)
         case PauseClock() | ResumeClock():
-            return _clock(study, command)
+            return _clock(study, command, now, facts)
         case _ if by is None:
             raise Forbidden("Only a person may do this.")
         case Accept():
@@ -89,35 +89,21 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
     raise BadPayload("A study knows no such command.")
 
 
-def _timer(study: Study, command: FireTimer, facts: Facts) -> Decision:
+def _timer(study: Study, command: FireTimer, now: datetime, facts: Facts) -> Decision:
     """An offer's timer matches the step, a clock's its due time; otherwise it is too late and does nothing."""
-    clock, due_at = study.sla, command.due_at
-    if command.name == OFFER:
-        if study.status is not Status.OFFERED or study.offer is None or study.step != command.version:
-            return Decision()
-        return Decision([OfferExpired(study.offer.radiologist_id, study.offer.offer_id)])
-    if clock is None:
+    if command.name != OFFER:
+        return escalation.fire(study, command.name, command.due_at, now, facts)
+    if study.status is not Status.OFFERED or study.offer is None or study.step != command.version:
         return Decision()
-    if command.name == sla.WARN and clock.state is ClockState.RUNNING and clock.warn_at == due_at:
-        return Decision([SlaWarned(clock.due_at)])
-    counting = clock.state in (ClockState.RUNNING, ClockState.WARNED)
-    if command.name == sla.BREACH and counting and clock.due_at == due_at:
-        return Decision([SlaBreached(due_at, sla.alert_id(facts.tenant_id, study.study_uid, due_at))])
-    return Decision()
+    return Decision([OfferExpired(study.offer.radiologist_id, study.offer.offer_id)])
 
 
-def _clock(study: Study, command: PauseClock | ResumeClock) -> Decision:
+def _clock(study: Study, command: PauseClock | ResumeClock, now: datetime, facts: Facts) -> Decision:
     if study.rev == 0:
         raise NotFound
     if command.version != study.step:
         raise StaleVersion
     if not command.reason.strip():
         raise BadPayload("Give a reason.", {"field": "reason"})
-    clock = study.sla
-    if isinstance(command, PauseClock):
-        if clock is None or not clock.live:
-            raise WrongStatus("The clock is not running.")
-        return Decision([ClockPaused(command.reason)])
-    if clock is None or clock.state is not ClockState.PAUSED:
-        raise WrongStatus("The clock is not paused.")
-    return Decision([ClockResumed(command.reason)])
+    change = escalation.pause if isinstance(command, PauseClock) else escalation.resume
+    return change(study, command.reason, now, facts)

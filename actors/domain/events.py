@@ -2,17 +2,24 @@
 
 ``STEP`` says whether the event moves the step: a change of status, assignment, order, priority or
 report. Images, AI results, flags and clock events move only the journal's version.
+
+A class whose shape has changed names beside its fields the functions that lead from each earlier
+shape to the next (``UPCASTS``). The journal keeps what was written; its body carries the number of
+its shape as ``v``, absent for the first, and is brought up to date whenever it is read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
 from actors.domain.words import Acuity, DeclineReason, Flag, Priority, ReadinessState
+
+Upcasts: TypeAlias = tuple[Callable[[dict[str, Any]], dict[str, Any]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +88,26 @@ class StudyTriaged:
     measures: dict[str, float] = field(default_factory=dict)
 
 
+def _around_the_clock(plain: dict[str, Any]) -> dict[str, Any]:
+    """Shape 1 knew no calendars: the warning came ``warn_s`` after the start."""
+    warn_at = datetime.fromisoformat(plain["started_at"]) + timedelta(seconds=plain["warn_s"])
+    return plain | {"warn_at": warn_at.isoformat()}
+
+
 @dataclass(frozen=True, slots=True)
 class ClockStarted:
+    """A clock set for ``priority`` under version ``policy`` of the tenant's policy, 0 for the defaults."""
+
     STEP: ClassVar[bool] = False
+    UPCASTS: ClassVar[Upcasts] = (_around_the_clock,)
     started_at: datetime
     due_s: float
     warn_s: float
     due_at: datetime
+    warn_at: datetime
+    policy: int = 0
+    priority: Priority | None = None  # None: shape 1, without calendar and ladder
+    escalate_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +127,48 @@ class SlaBreached:
 class ClockPaused:
     STEP: ClassVar[bool] = False
     reason: str
+    until: datetime | None = None  # it goes on by itself then
 
 
 @dataclass(frozen=True, slots=True)
 class ClockResumed:
+    """``due_at`` and ``warn_at`` are None where only plain time counts: they move by the pause."""
+
     STEP: ClassVar[bool] = False
     reason: str
+    due_at: datetime | None = None
+    warn_at: datetime | None = None
+    escalate_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Escalated:
+    """A rung of the ladder was reached: who of ``tell`` was told, and when the next one is reached."""
+
+    STEP: ClassVar[bool] = False
+    step: int  # of the ladder, from 1
+    due_at: datetime
+    tell: tuple[str, ...]
+    told: tuple[str, ...]  # user ids
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityRaised:
+    """The ladder has raised the priority above the one that was asked for."""
+
+    STEP: ClassVar[bool] = True
+    priority: Priority
+    asked: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class PatientCorrected:
+    """The order's side has corrected demographics; ``fields`` names which, never what."""
+
+    STEP: ClassVar[bool] = False
+    patient_id: str
+    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +303,9 @@ Event: TypeAlias = (
     | SlaBreached
     | ClockPaused
     | ClockResumed
+    | Escalated
+    | PriorityRaised
+    | PatientCorrected
     | Flagged
     | FlagDismissed
     | Offered
@@ -268,10 +327,25 @@ EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in Event.__args__}
 def body(event: Event) -> dict[str, Any]:
     """Return the ``body`` of the event's journal row; its ``type`` is the class's name."""
     plain: dict[str, Any] = msgspec.to_builtins(event, order="deterministic")
+    shape = len(_upcasts(type(event).__name__)) + 1
+    return plain | {"v": shape} if shape > 1 else plain
+
+
+def current(kind: str, plain: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a journal row in the shape of today, whichever it was written in."""
+    shape = plain.get("v", 1)
+    plain = {name: value for name, value in plain.items() if name != "v"}
+    for upcast in _upcasts(kind)[shape - 1 :]:
+        plain = upcast(plain)
     return plain
 
 
 def event(kind: str, plain: dict[str, Any]) -> Event:
     """Return the event of a journal row."""
-    known: Event = msgspec.convert(plain, EVENTS[kind])
+    known: Event = msgspec.convert(current(kind, plain), EVENTS[kind])
     return known
+
+
+def _upcasts(kind: str) -> Upcasts:
+    upcasts: Upcasts = getattr(EVENTS.get(kind), "UPCASTS", ())
+    return upcasts

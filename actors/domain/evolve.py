@@ -16,6 +16,7 @@ from actors.domain.events import (
     ClockStarted,
     Declined,
     DraftSaved,
+    Escalated,
     FinalSigned,
     FirstInstanceReceived,
     FlagDismissed,
@@ -25,7 +26,9 @@ from actors.domain.events import (
     OfferExpired,
     OrderMoved,
     OrderReceived,
+    PatientCorrected,
     PrelimSigned,
+    PriorityRaised,
     ReadinessChanged,
     ReadingStarted,
     Released,
@@ -33,7 +36,6 @@ from actors.domain.events import (
     SlaWarned,
     StudyTriaged,
 )
-from actors.domain.policy import Due
 from actors.domain.study import AiResult, Asked, OpenOffer, Readiness, ReportHead
 from actors.domain.words import EXCLUDING, Flag, ReportStatus, Status
 
@@ -58,12 +60,14 @@ def evolve(study: Study, event: Event, at: datetime) -> Study:
 def _order_received(s: Study, e: OrderReceived, _at: datetime) -> Study:
     fresh = s.rev == 0 or s.status is Status.CANCELLED
     status = (Status.UNREAD if s.images else Status.ORDERED) if fresh else s.status
+    raised = not fresh and s.asked_priority is e.priority
     return replace(
         s,
         site_id=e.site_id,
         patient_id=e.patient_id,
         accession_number=e.accession_number,
-        priority=e.priority,
+        priority=s.priority if raised else e.priority,
+        asked_priority=s.asked_priority if raised else None,
         procedure=e.procedure or s.procedure,
         modality=e.modality or s.modality,
         body_part=e.body_part or s.body_part,
@@ -113,7 +117,7 @@ def _triaged(s: Study, e: StudyTriaged, _at: datetime) -> Study:
 
 
 def _clock_started(s: Study, e: ClockStarted, _at: datetime) -> Study:
-    return replace(s, sla=sla.start(e.started_at, Due(e.due_s, e.warn_s), s.sla))
+    return replace(s, sla=sla.start(e, s.sla))
 
 
 def _warned(s: Study, _e: SlaWarned, _at: datetime) -> Study:
@@ -124,12 +128,24 @@ def _breached(s: Study, _e: SlaBreached, at: datetime) -> Study:
     return replace(s, sla=s.sla and sla.breach(s.sla, at))
 
 
-def _paused(s: Study, _e: ClockPaused, at: datetime) -> Study:
-    return replace(s, sla=s.sla and sla.pause(s.sla, at))
+def _paused(s: Study, e: ClockPaused, at: datetime) -> Study:
+    return replace(s, sla=s.sla and sla.pause(s.sla, at, e.until))
 
 
-def _resumed(s: Study, _e: ClockResumed, at: datetime) -> Study:
-    return replace(s, sla=s.sla and sla.resume(s.sla, at))
+def _resumed(s: Study, e: ClockResumed, at: datetime) -> Study:
+    return replace(s, sla=s.sla and sla.resume(s.sla, e, at))
+
+
+def _escalated(s: Study, e: Escalated, _at: datetime) -> Study:
+    return replace(s, sla=s.sla and sla.escalate(s.sla, e.next_at))
+
+
+def _raised(s: Study, e: PriorityRaised, _at: datetime) -> Study:
+    return replace(s, priority=e.priority, asked_priority=e.asked)
+
+
+def _corrected(s: Study, _e: PatientCorrected, _at: datetime) -> Study:
+    return s
 
 
 def _flagged(s: Study, e: Flagged, _at: datetime) -> Study:
@@ -232,6 +248,9 @@ _CHANGES: dict[type[Event], Callable[[Study, Any, datetime], Study]] = {
     SlaBreached: _breached,
     ClockPaused: _paused,
     ClockResumed: _resumed,
+    Escalated: _escalated,
+    PriorityRaised: _raised,
+    PatientCorrected: _corrected,
     Flagged: _flagged,
     FlagDismissed: _dismissed,
     Offered: _offered,

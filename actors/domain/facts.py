@@ -32,6 +32,9 @@ class Facts:
     site_name: str = ""
     patient: Patient | None = None  # of the study as it stands
     policy: Policy = field(default_factory=Policy)
+    clock_policy: Policy = field(default_factory=Policy)  # the one that the study's clock runs under
+    managers: Sequence[str] = ()  # whom a ladder may tell
+    on_call: Sequence[str] = ()
     order: Order | None = None  # found by site and accession number
     minted: Study | None = None  # where that order lives until images join it under another UID
     draft: Draft | None = None

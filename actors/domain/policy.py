@@ -31,6 +31,7 @@ class Policy:
     sla: dict[Priority, Due] = field(default_factory=lambda: {p: Due(s, s * _WARN_SHARE) for p, s in _DUE_S.items()})
     capacity: int = 5
     clock: ClockRules = field(default_factory=ClockRules)
+    version: int = 0  # of the tenant's policies; 0 while it has set none
 
     def body(self) -> dict[str, Any]:
         """Return the policy as REST shows it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.domain import sla
 from actors.domain.decide import OFFER
+from actors.domain.escalation import sentence
 from actors.domain.events import (
     Accepted,
     Addended,
@@ -20,6 +21,7 @@ from actors.domain.events import (
     ClockResumed,
     Declined,
     DraftSaved,
+    Escalated,
     FinalSigned,
     FirstInstanceReceived,
     FlagDismissed,
@@ -107,6 +109,8 @@ def told(event: Event, before: Study, after: Study, by: By) -> tuple[str, dict[s
             due_at = after.sla and instant(after.sla.due_at)
             kind = "sla_paused" if isinstance(event, ClockPaused) else "sla_resumed"
             return kind, {"due_at": due_at, "reason": event.reason}
+        case Escalated():
+            return "sla_escalated", {"due_at": instant(event.due_at), "step": event.step}
         case Flagged() | FlagDismissed():
             return "study_flagged", {"flags": sorted(f.value for f in after.flags)}
         case DraftSaved() | PrelimSigned() | FinalSigned() | Addended():
@@ -126,11 +130,15 @@ def timers(study: Study) -> dict[str, TimerArm]:
     if study.offer:
         armed[OFFER] = TimerArm(OFFER, study.step, study.offer.expires_at)
     clock = study.sla
-    if clock and clock.state in (ClockState.RUNNING, ClockState.WARNED) and study.open:
-        if clock.state is ClockState.RUNNING:
-            armed[sla.WARN] = TimerArm(sla.WARN, study.step, clock.warn_at)
-        armed[sla.BREACH] = TimerArm(sla.BREACH, study.step, clock.due_at)
-    return armed
+    if clock is None or not study.open:
+        return armed
+    due = {
+        sla.WARN: clock.warn_at if clock.state is ClockState.RUNNING else None,
+        sla.BREACH: clock.due_at if clock.state in (ClockState.RUNNING, ClockState.WARNED) else None,
+        sla.ESCALATE: clock.escalate_at if clock.live else None,
+        sla.RESUME: clock.pause_until if clock.state is ClockState.PAUSED else None,
+    }
+    return armed | {name: TimerArm(name, study.step, at) for name, at in due.items() if at}
 
 
 def study_row(study: Study) -> StudyRow:
@@ -193,10 +201,22 @@ class _Projection:
             say(f"user:{now}", listed)
         if was and was != now:
             self._taken(f"user:{was}", before, event, say)
+        if isinstance(event, Escalated):
+            self._escalate(event, after)
         if isinstance(event, FinalSigned | Addended):
             referring = [after.referring] if after.referring else []
             for user_id in sorted({*self._facts.viewers, *referring} - {was, now}):
                 say(f"user:{user_id}", None)
+
+    def _escalate(self, event: Escalated, after: Study) -> None:
+        """Write to whom the ladder names, under an id that a repetition would have too."""
+        uid, at = after.study_uid, instant(self._by.at)
+        text = sentence(after, event.due_at, self._by.at)
+        for user_id in event.told:
+            message_id = sla.message_id(self._facts.tenant_id, uid, event.due_at, event.step, user_id)
+            message = {"message_id": message_id, "by": "", "to": user_id, "study_uid": uid, "text": text, "at": at}
+            data = {"study_uid": uid, "message": message}
+            self.unit.feed.append(FeedItem(f"user:{user_id}", message_id, "message_received", data))
 
     def _taken(self, stream: str, before: Study, event: Event, say: Callable[..., None]) -> None:
         if isinstance(event, Assigned):
@@ -253,9 +273,14 @@ def project(  # noqa: PLR0913, PLR0917 - what a commit is made of
     return after, unit
 
 
+def _rearmed(was: TimerArm, arm: TimerArm) -> bool:
+    """Whether a timer must be stored anew: at another time, or for an offer at another step."""
+    return was.due_at != arm.due_at or (arm.name == OFFER and was.version != arm.version)
+
+
 def _side_effects(unit: Unit, before: Study, after: Study, decision: Decision, new_id: Callable[[], str]) -> None:
     had, needs = timers(before), timers(after)
-    unit.arm += [arm for name, arm in needs.items() if had.get(name) is None or had[name].due_at != arm.due_at]
+    unit.arm += [arm for name, arm in needs.items() if name not in had or _rearmed(had[name], arm)]
     unit.disarm += [name for name in had if name not in needs]
     if decision.patient:
         unit.patients.append(decision.patient)

@@ -4,7 +4,8 @@
     RUNNING | WARNED | BREACHED --pause--> PAUSED --resume--> as before, due later by the pause
     any --first signature--> STOPPED
 
-``breached_at`` is never cleared, and once it is set ``due_at`` never moves.
+``breached_at`` is never cleared, and once it is set ``due_at`` never moves. While a clock is live the
+ladder of its policy is climbed (``actors.domain.escalation``); a pause may end by itself at ``pause_until``.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from actors.domain.instant import instant
-from actors.domain.words import ClockState
+from actors.domain.words import ClockState, Priority
 
 if TYPE_CHECKING:
-    from actors.domain.policy import Due
+    from actors.domain.events import ClockResumed, ClockStarted
 
 _ALERTS = UUID("9d0c7c34-2d6a-5c0f-8f0e-6b8f6f2f9f55")
-WARN, BREACH = "sla_warn", "sla_breach"
+WARN, BREACH, ESCALATE, RESUME = "sla_warn", "sla_breach", "sla_escalate", "sla_resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Clock:
     paused_s: float = 0.0
     paused_at: datetime | None = None
     before_pause: ClockState | None = None
+    policy: int = 0  # the version of the tenant's policy that it runs under
+    priority: Priority | None = None  # that it was set for; None: neither calendar nor ladder
+    rung: int = 0  # how many of the ladder were climbed
+    escalate_at: datetime | None = None
+    pause_until: datetime | None = None
 
     @property
     def live(self) -> bool:
@@ -54,17 +60,19 @@ class Clock:
         }
 
 
-def start(at: datetime, due: Due, since: Clock | None = None) -> Clock:
-    """Return a clock started at ``at``; anew with another due time, it keeps a breach that was."""
+def start(event: ClockStarted, since: Clock | None = None) -> Clock:
+    """Return a started clock; one set anew keeps a breach that was."""
     breached_at = since.breached_at if since else None
-    state = ClockState.BREACHED if breached_at else ClockState.RUNNING
     return Clock(
-        state,
-        at,
-        at + timedelta(seconds=due.due_s),
-        at + timedelta(seconds=due.warn_s),
+        ClockState.BREACHED if breached_at else ClockState.RUNNING,
+        event.started_at,
+        event.due_at,
+        event.warn_at,
         breached_at,
         since.paused_s if since else 0.0,
+        policy=event.policy,
+        priority=event.priority,
+        escalate_at=event.escalate_at,
     )
 
 
@@ -78,32 +86,43 @@ def breach(clock: Clock, at: datetime) -> Clock:
     return replace(clock, state=ClockState.BREACHED, breached_at=clock.breached_at or at)
 
 
-def pause(clock: Clock, at: datetime) -> Clock:
+def pause(clock: Clock, at: datetime, until: datetime | None = None) -> Clock:
     """Return the clock, paused."""
-    return replace(clock, state=ClockState.PAUSED, paused_at=at, before_pause=clock.state)
+    return replace(clock, state=ClockState.PAUSED, paused_at=at, before_pause=clock.state, pause_until=until)
 
 
-def resume(clock: Clock, at: datetime) -> Clock:
+def resume(clock: Clock, event: ClockResumed, at: datetime) -> Clock:
     """Return the clock, going on as it was; due later by the pause unless it was breached."""
-    since = clock.paused_at or at
-    gone = at - since
+    gone = at - (clock.paused_at or at)
     moved = timedelta() if clock.breached_at else gone
     return replace(
         clock,
         state=clock.before_pause or ClockState.RUNNING,
-        due_at=clock.due_at + moved,
-        warn_at=clock.warn_at + moved,
+        due_at=event.due_at or clock.due_at + moved,
+        warn_at=event.warn_at or clock.warn_at + moved,
+        escalate_at=event.escalate_at,
         paused_s=clock.paused_s + gone.total_seconds(),
         paused_at=None,
         before_pause=None,
+        pause_until=None,
     )
+
+
+def escalate(clock: Clock, next_at: datetime | None) -> Clock:
+    """Return the clock one rung up."""
+    return replace(clock, rung=clock.rung + 1, escalate_at=next_at)
 
 
 def stop(clock: Clock) -> Clock:
     """Return the clock, stopped; a breach stays on record."""
-    return replace(clock, state=ClockState.STOPPED, paused_at=None, before_pause=None)
+    return replace(clock, state=ClockState.STOPPED, paused_at=None, before_pause=None, pause_until=None)
 
 
 def alert_id(tenant_id: str, study_uid: str, due_at: datetime) -> str:
     """Return the id of a breach's alert: the same before and after the database was away."""
     return str(uuid5(_ALERTS, f"{tenant_id}/{study_uid}/{BREACH}/{instant(due_at)}"))
+
+
+def message_id(tenant_id: str, study_uid: str, due_at: datetime, step: int, user_id: str) -> str:
+    """Return the id of what the ladder tells a person: one a rung and person, however often it is committed."""
+    return str(uuid5(_ALERTS, f"{tenant_id}/{study_uid}/{ESCALATE}/{instant(due_at)}/{step}/{user_id}"))

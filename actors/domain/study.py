@@ -116,6 +116,7 @@ class Study:
     signed_by: str | None = None
     cosign: bool = False  # signed prelim by a resident: any radiologist may sign final
     moved_to: str | None = None  # the order joined images under another UID
+    asked_priority: Priority | None = None  # what was asked for, once a ladder has raised the priority above it
 
     @property
     def open(self) -> bool:
