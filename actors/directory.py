@@ -5,10 +5,10 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from actors.domain.policy import Policy, policy
 from storage import hydrate
 
 if TYPE_CHECKING:
+    from actors.domain.policy import Policy
     from storage.hydrate import Site
     from storage.pool import Database
 
@@ -28,6 +28,7 @@ class Directory:
         self._db = db
         self._known: dict[str, _Known] = {}
         self._reading: dict[str, set[str]] = {}
+        self._policies: dict[tuple[str, int], Policy] = {}  # a version never changes
 
     async def look_around(self, tenants: list[str]) -> None:
         """Read who is reading now, in whichever group: there she is busy for the others."""
@@ -43,8 +44,9 @@ class Directory:
         if known is None or monotonic() - known.at > _FRESH_S:
             async with self._db.scope([tenant_id]) as conn:
                 sites = await hydrate.sites(conn, tenant_id)
-                body = await hydrate.policy_body(conn, tenant_id)
-            known = self._known[tenant_id] = _Known(monotonic(), sites, policy(body))
+                policy = await hydrate.policy_in_force(conn, tenant_id)
+            self._policies[tenant_id, policy.version] = policy
+            known = self._known[tenant_id] = _Known(monotonic(), sites, policy)
         return known
 
     async def site_name(self, tenant_id: str, site_id: str) -> str:
@@ -59,3 +61,11 @@ class Directory:
     async def policy(self, tenant_id: str) -> Policy:
         """Return the policy in force."""
         return (await self._of(tenant_id)).policy
+
+    async def policy_of(self, tenant_id: str, version: int) -> Policy:
+        """Return a version of the policy: clocks keep the one that they began with."""
+        known = self._policies.get((tenant_id, version))
+        if known is None:
+            async with self._db.scope([tenant_id]) as conn:
+                known = self._policies[tenant_id, version] = await hydrate.policy_of(conn, tenant_id, version)
+        return known

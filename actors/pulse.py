@@ -1,4 +1,4 @@
-"""The pulse of a host: once a second each decider is told to look, now and then what is old is let go."""
+"""The pulse of a host: once a second each decider is told to look, and upkeep begins when it is due."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import structlog
 
 from actors.domain.identity import tenant_key
-from storage import heads, retention
+from storage import heads
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from actors.directory import Directory
     from actors.domain.identity import Key
+    from actors.upkeep import Upkeep
     from storage.pool import Database
 
 log = structlog.get_logger()
 
 _EACH_S = 1.0
-_EXPIRE_S = 3600.0
 _PASSIVATE_S = 60.0
 
 
@@ -31,7 +31,7 @@ class Pulse:
 
     Args:
         waker: role rr_timer, which sees the names of all tenants.
-        db: role rr_host.
+        upkeep: what is done for a tenant now and then.
         directory: shared by the entities; the pulse keeps it informed of who reads where.
         mine: whether an entity lives on this host.
         tick: tells one tenant's decider.
@@ -41,16 +41,16 @@ class Pulse:
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a host
         self,
         waker: Database,
-        db: Database,
+        upkeep: Upkeep,
         directory: Directory,
         mine: Callable[[Key], bool],
         tick: Callable[[Key], asyncio.Task[None]],
         passivate: Callable[[], None],
     ) -> None:
-        self._waker, self._db, self._directory = waker, db, directory
+        self._waker, self._upkeep, self._directory = waker, upkeep, directory
         self._mine, self._tick, self._passivate = mine, tick, passivate
         self._ticking: dict[Key, asyncio.Task[None]] = {}
-        self._expired_at = self._passivated_at = monotonic()
+        self._passivated_at = monotonic()
 
     async def run(self) -> None:
         """Beat for as long as the host lives."""
@@ -73,11 +73,4 @@ class Pulse:
             last = self._ticking.get(key)
             if last is None or last.done():
                 self._ticking[key] = self._tick(key)
-        if monotonic() - self._expired_at > _EXPIRE_S:
-            self._expired_at = monotonic()
-            await self._expire(key.tenant_id for key in mine)
-
-    async def _expire(self, tenants: Iterable[str]) -> None:
-        for tenant_id in tenants:
-            async with self._db.scope([tenant_id]) as conn:
-                await retention.expire(conn, tenant_id)
+        self._upkeep.look([key.tenant_id for key in mine])

@@ -29,6 +29,7 @@ from actors.study.actor import StudyActor
 from actors.tenant.actor import TenantActor
 from actors.timers import Timers
 from actors.told import FORWARD, Later, Spent, Tick, sealed
+from actors.upkeep import Upkeep
 from storage import answers, inbox, timers
 from storage.commit import Lane
 from storage.faults import AWAY
@@ -77,6 +78,7 @@ class ShardHost:
         self._starting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._alerts = alerts.Alerts()
+        self._upkeep = Upkeep(self.db)
 
     # -- life ---------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -109,7 +111,7 @@ class ShardHost:
         self._committer.start()
         self._timers.start()
         self._inbox.start()
-        self.spawn(Pulse(self._waker, self.db, self.directory, self._mine, self._tick, self._passivate).run())
+        self.spawn(Pulse(self._waker, self._upkeep, self.directory, self._mine, self._tick, self._passivate).run())
         log.info("HostStarted", index=self.index, shards=len(self.shards))
 
     async def stop(self) -> None:
@@ -118,6 +120,7 @@ class ShardHost:
             return
         await self._inbox.stop()
         await self._timers.stop()
+        await self._upkeep.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -55,4 +55,3 @@ class Clock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calendar: Annotated[dict[Priority, str | None], Meta(description="The calendar of each priority.")] = {}
     pause: Pauses = Pauses()
     escalation: dict[Priority, Annotated[list[Rung], Meta(max_length=20)]] = {}
-    on_call: Annotated[list[Text], Meta(description="User ids.", max_length=100)] = []

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from storage.pool import Connection
 
 FIND = "SELECT digest, answer FROM rr.answer WHERE tenant_id = $1 AND user_id = $2 AND idem = $3"
+
+KNOWN = "SELECT idem FROM rr.answer WHERE tenant_id = $1 AND user_id = $2 AND idem = ANY($3::text[])"
+
+
+async def known(conn: Connection, tenant_id: str, user_id: str, idems: Iterable[str]) -> set[str]:
+    """Return which of these keys have been answered."""
+    return {r["idem"] for r in await conn.fetch(KNOWN, tenant_id, user_id, list(idems))}
 
 
 async def find(conn: Connection, tenant_id: str, user_id: str, idem: str) -> tuple[bytes, dict[str, Any]] | None:

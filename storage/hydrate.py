@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from actors.domain.commands import Order, Patient
 from actors.domain.facts import Draft
-from actors.domain.study import Study, load
+from actors.domain.policy import Policy, policy
+from actors.domain.replay import resumed
+from actors.domain.study import SHAPE, Study, dump, snapshot
 from actors.domain.words import Priority
+from storage import journal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from storage.pool import Connection
 
 STUDY = """
-SELECT s.doc, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
-  FROM rr.study s
+SELECT s.doc, s.rev, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex,
+       EXISTS (SELECT 1 FROM rr.journal j WHERE j.tenant_id = $1 AND j.entity = 'study/' || $2
+                  AND j.version = coalesce(s.rev, 0) + 1) AS more
+  FROM (SELECT $1::text AS tenant_id, $2::text AS study_uid) AS asked
+  LEFT JOIN rr.study s USING (tenant_id, study_uid)
   LEFT JOIN rr.patient p ON p.tenant_id = s.tenant_id AND p.patient_id = s.patient_id
- WHERE s.tenant_id = $1 AND s.study_uid = $2
+"""
+PATIENT = """
+SELECT patient_id, name, mrn, issuer, birth_date, sex FROM rr.patient WHERE tenant_id = $1 AND patient_id = $2
 """
 REV = "SELECT rev FROM rr.study WHERE tenant_id = $1 AND study_uid = $2"
 ORDER = """
@@ -50,9 +61,14 @@ SELECT user_id FROM rr.membership
 """
 PRIORS = "SELECT count(*) FROM rr.dicom_study WHERE tenant_id = $1 AND patient_id = $2 AND study_uid <> $3"
 SITES = "SELECT site_id, name, jurisdiction, privileged FROM rr.site WHERE tenant_id = $1"
-POLICY = "SELECT body FROM rr.policy WHERE tenant_id = $1 ORDER BY version DESC LIMIT 1"
+POLICY = "SELECT version, body FROM rr.policy WHERE tenant_id = $1 ORDER BY version DESC LIMIT 1"
+POLICY_OF = "SELECT version, body FROM rr.policy WHERE tenant_id = $1 AND version = $2"
 OPEN = "SELECT study_uid, doc FROM rr.study WHERE tenant_id = $1 AND open"
 STEPS = "SELECT study_uid, rev, open FROM rr.study WHERE tenant_id = $1 AND (open OR study_uid = ANY($2::text[]))"
+SHAPED = """
+SELECT study_uid FROM rr.study WHERE tenant_id = $1 AND coalesce(doc->>'shape', '1') <> $2 ORDER BY study_uid LIMIT 500
+"""
+REFRESH = "UPDATE rr.study SET doc = $4::jsonb WHERE tenant_id = $1 AND study_uid = $2 AND rev = $3 RETURNING 1"
 SOME = "SELECT study_uid, doc FROM rr.study WHERE tenant_id = $1 AND study_uid = ANY($2::text[])"
 UNJOINED = """
 SELECT s.study_uid, s.accession_number
@@ -65,6 +81,17 @@ ARMED = "SELECT true FROM rr.timer WHERE tenant_id = $1 AND entity = $2 AND name
 READING = "SELECT tenant_id, user_id FROM rr.reader WHERE study_uid IS NOT NULL"
 DECIDER = "SELECT decider FROM rr.tenant_head WHERE tenant_id = $1"
 ZONE = "SELECT time_zone FROM rr.tenant WHERE tenant_id = $1"
+ON_CALL = """
+SELECT DISTINCT s.user_id
+  FROM rr.shift s
+  JOIN rr.membership m ON m.tenant_id = s.tenant_id AND m.user_id = s.user_id AND m.active
+ WHERE s.tenant_id = $1 AND s.kind = 'on_call' AND s.starts_at <= $2 AND s.ends_at > $2
+   AND NOT EXISTS (SELECT 1 FROM rr.absence a WHERE a.tenant_id = s.tenant_id AND a.user_id = s.user_id
+                      AND a.starts_at <= $2 AND a.ends_at > $2)
+ ORDER BY s.user_id
+"""
+    "SELECT user_id FROM rr.membership WHERE tenant_id = $1 AND active AND user_id = ANY($2::text[]) ORDER BY user_id"
+)
 MANAGERS = "SELECT user_id FROM rr.membership WHERE tenant_id = $1 AND role = 'manager' AND active ORDER BY user_id"
 
 
@@ -84,11 +111,23 @@ def _patient(row: Any) -> Patient | None:
 
 
 async def study(conn: Connection, tenant_id: str, study_uid: str) -> tuple[Study, Patient | None]:
-    """Return the state of a study and its patient; a study nobody knows is empty."""
+    """Return the state of a study and its patient, from its snapshot and the events after it.
+
+    A study nobody knows is empty. A snapshot of another shape, or a lost one, is made anew from the whole journal.
+    """
     row = await conn.fetchrow(STUDY, tenant_id, study_uid)
-    if row is None:
-        return Study(study_uid), None
-    return load(msgspec.json.decode(row["doc"])), _patient(row)
+    assert row is not None  # noqa: S101 - one row was asked for by its values
+    kept = snapshot(study_uid, row["doc"] and msgspec.json.decode(row["doc"]))
+    if kept.rev == (row["rev"] or 0) and not row["more"]:
+        return kept, _patient(row)
+    rebuilt = resumed(kept, await journal.read(conn, tenant_id, f"study/{study_uid}", kept.rev))
+    return rebuilt, await patient(conn, tenant_id, rebuilt.patient_id)
+
+
+async def patient(conn: Connection, tenant_id: str, patient_id: str) -> Patient | None:
+    """Return the demographics of a patient."""
+    row = await conn.fetchrow(PATIENT, tenant_id, patient_id)
+    return row and _patient(row)
 
 
 async def rev(conn: Connection, tenant_id: str, study_uid: str) -> int:
@@ -104,11 +143,11 @@ async def order(
     if row is None:
         return None
     body = msgspec.json.decode(row["body"])
-    patient = _patient(row)
-    if patient is None:
+    whose = _patient(row)
+    if whose is None:
         return None
     body.pop("patient", None)
-    found = Order(**{**body, "priority": Priority(body["priority"]), "patient": patient})
+    found = Order(**{**body, "priority": Priority(body["priority"]), "patient": whose})
     return found, row["study_uid"], row["cancelled"]
 
 
@@ -148,16 +187,23 @@ async def sites(conn: Connection, tenant_id: str) -> dict[str, Site]:
     }
 
 
-async def policy_body(conn: Connection, tenant_id: str) -> dict[str, Any]:
-    """Return the tenant's newest policy, empty when it never set one."""
-    body = await conn.fetchval(POLICY, tenant_id)
-    known: dict[str, Any] = msgspec.json.decode(body) if body else {}
-    return known
+async def policy_in_force(conn: Connection, tenant_id: str) -> Policy:
+    """Return the tenant's newest policy, the defaults when it never set one."""
+    return _policy(await conn.fetchrow(POLICY, tenant_id))
+
+
+async def policy_of(conn: Connection, tenant_id: str, version: int) -> Policy:
+    """Return a version of the tenant's policy; 0 is the defaults."""
+    return _policy(await conn.fetchrow(POLICY_OF, tenant_id, version))
+
+
+def _policy(row: Any) -> Policy:
+    return Policy() if row is None else replace(policy(msgspec.json.decode(row["body"])), version=row["version"])
 
 
 async def open_studies(conn: Connection, tenant_id: str) -> dict[str, Study]:
     """Return every open study."""
-    return {r["study_uid"]: load(msgspec.json.decode(r["doc"])) for r in await conn.fetch(OPEN, tenant_id)}
+    return await _studies(conn, tenant_id, await conn.fetch(OPEN, tenant_id))
 
 
 async def revs(conn: Connection, tenant_id: str, known: list[str]) -> dict[str, int]:
@@ -167,13 +213,36 @@ async def revs(conn: Connection, tenant_id: str, known: list[str]) -> dict[str, 
 
 async def some_studies(conn: Connection, tenant_id: str, study_uids: list[str]) -> dict[str, Study]:
     """Return these studies."""
-    rows = await conn.fetch(SOME, tenant_id, study_uids)
-    return {r["study_uid"]: load(msgspec.json.decode(r["doc"])) for r in rows}
+    return await _studies(conn, tenant_id, await conn.fetch(SOME, tenant_id, study_uids))
+
+
+async def _studies(conn: Connection, tenant_id: str, rows: Sequence[Any]) -> dict[str, Study]:
+    """Return the studies of these snapshots; one of another shape is made anew from the journal."""
+    found = {}
+    for row in rows:
+        kept = snapshot(row["study_uid"], msgspec.json.decode(row["doc"]))
+        found[row["study_uid"]] = kept if kept.rev else (await study(conn, tenant_id, row["study_uid"]))[0]
+    return found
+
+
+async def refresh(conn: Connection, tenant_id: str) -> int:
+    """Make anew the snapshots that another release left in another shape; return how many there were."""
+    done = 0
+    for row in await conn.fetch(SHAPED, tenant_id, str(SHAPE)):
+        made, _ = await study(conn, tenant_id, row["study_uid"])
+        text = msgspec.json.encode(dump(made)).decode()
+        done += await conn.fetchval(REFRESH, tenant_id, row["study_uid"], made.rev, text) or 0
+    return done
 
 
 async def managers(conn: Connection, tenant_id: str) -> list[str]:
     """Return who is told when nobody can read a study."""
     return [r["user_id"] for r in await conn.fetch(MANAGERS, tenant_id)]
+
+
+async def on_call(conn: Connection, tenant_id: str, now: datetime) -> list[str]:
+    """Return who is on call at an instant: her shift says so, and she is not absent."""
+    return [r["user_id"] for r in await conn.fetch(ON_CALL, tenant_id, now)]
 
 
 async def decider(conn: Connection, tenant_id: str) -> int:

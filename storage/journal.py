@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 READ = """
 SELECT entity, version, type, body, at, by, idem
   FROM rr.journal
- WHERE tenant_id = $1 AND entity = $2
+ WHERE tenant_id = $1 AND entity = $2 AND version > $3
  ORDER BY version
 """
 LAST = """
@@ -26,9 +26,9 @@ SELECT version, body
 """
 
 
-async def read(conn: Connection, tenant_id: str, entity: str) -> list[Recorded]:
-    """Return the events of an entity, oldest first."""
-    rows = await conn.fetch(READ, tenant_id, entity)
+async def read(conn: Connection, tenant_id: str, entity: str, after: int = 0) -> list[Recorded]:
+    """Return the events of an entity after a version, oldest first, each as it was written."""
+    rows = await conn.fetch(READ, tenant_id, entity, after)
     return [Recorded(**{**row, "body": msgspec.json.decode(row["body"])}) for row in rows]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from actors.domain.events import current
 from actors.domain.instant import instant
 from actors.domain.row import row_for
 from actors.domain.words import Role, Status
@@ -126,7 +127,7 @@ async def history(conn: Connection, tenant_id: str, study_uid: str, after: int, 
     return [
         {
             "version": r["version"], "type": r["type"], "at": instant(r["at"]), "by": r["by"],
-            "data": msgspec.json.decode(r["body"]) | ({"idem": r["idem"]} if r["idem"] else {}),
+            "data": current(r["type"], msgspec.json.decode(r["body"])) | ({"idem": r["idem"]} if r["idem"] else {}),
         }
         for r in await conn.fetch(_JOURNAL, tenant_id, study_uid, after, limit)
     ]  # fmt: skip

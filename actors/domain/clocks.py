@@ -6,8 +6,7 @@
      "pause": {"reasons": ["waiting for priors"], "most_s": 3600},
      "escalation": {"STAT": [{"share": 0.5, "tell": ["reader"]},
                              {"before_due_s": 300, "tell": ["reader", "on_call"]},
-                             {"after_due_s": 0, "tell": ["managers"], "priority": "STAT"}]},
-     "on_call": ["user id"]}
+                             {"after_due_s": 0, "tell": ["managers"], "priority": "STAT"}]}}
 
 A priority without a calendar is timed around the clock, no reasons means any reason, no ladder means that
 nobody is told beyond warning and breach. Shares and seconds of a ladder are those of its calendar.
@@ -39,7 +38,7 @@ LONGEST_S = 365 * 86_400.0
 _WEEK_LEAST_MIN = 60
 _WHEN = ("share", "before_due_s", "after_due_s")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|(24):(00))")
-_MOST = {"calendars": 50, "holidays": 1000, "reasons": 100, "escalation": 20, "on_call": 100}
+_MOST = {"calendars": 50, "holidays": 1000, "reasons": 100, "escalation": 20}
 _TEXT_MOST = 200
 
 
@@ -81,7 +80,6 @@ class ClockRules:
     calendar: dict[Priority, str] = field(default_factory=dict)
     pause: Pauses = field(default_factory=Pauses)
     escalation: dict[Priority, tuple[Rung, ...]] = field(default_factory=dict)
-    on_call: tuple[str, ...] = ()
 
     def hours(self, priority: Priority) -> Hours:
         """Return the calendar of a priority, None around the clock."""
@@ -94,7 +92,6 @@ class ClockRules:
             "calendar": {p.value: name for p, name in self.calendar.items()},
             "pause": {"reasons": list(self.pause.reasons), "most_s": self.pause.most_s},
             "escalation": {p.value: [rung.body() for rung in rungs] for p, rungs in self.escalation.items()},
-            "on_call": list(self.on_call),
         }
 
 
@@ -254,7 +251,7 @@ def clock_rules(body: object) -> ClockRules:
     Raises:
         BadPayload: naming the field.
     """
-    given = _object(body, "clock", ("calendars", "calendar", "pause", "escalation", "on_call"))
+    given = _object(body, "clock", ("calendars", "calendar", "pause", "escalation"))
     named = _object(given.get("calendars", {}), "clock.calendars")
     if len(named) > _MOST["calendars"]:
         raise wrong("clock.calendars", f"at most {_MOST['calendars']}.")
@@ -272,5 +269,4 @@ def clock_rules(body: object) -> ClockRules:
         used,
         _pauses(given.get("pause", {})),
         {p: _ladder(rungs, f"clock.escalation.{p}") for p, rungs in ladders.items()},
-        _texts(given.get("on_call", []), "clock.on_call"),
     )

@@ -141,12 +141,20 @@ class Study:
         return self.status is Status.UNREAD and (ready or stat)
 
 
+SHAPE = 1  # of a snapshot; one of another shape is thrown away and made anew from the journal
+
+
 def dump(study: Study) -> dict[str, Any]:
-    """Return the state as the JSON of ``study.doc``."""
+    """Return the state as the JSON of ``study.doc``: the snapshot that a commit leaves."""
     plain: dict[str, Any] = msgspec.to_builtins(study, order="deterministic")
-    return plain
+    return plain | {"shape": SHAPE}
 
 
 def load(doc: dict[str, Any]) -> Study:
     """Return the state of a ``study.doc``."""
     return msgspec.convert(doc, Study)
+
+
+def snapshot(study_uid: str, doc: dict[str, Any] | None) -> Study:
+    """Return the state that a snapshot holds, an empty one when there is none of today's shape."""
+    return Study(study_uid) if doc is None or doc.get("shape", 1) != SHAPE else load(doc)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from uuid_utils import uuid7
 
-from actors.domain.commands import CancelOrder, ImagesArrived, JoinOrder, ReceiveOrder, SaveDraft, Sign
+from actors.domain import sla
+from actors.domain.commands import CancelOrder, FireTimer, ImagesArrived, JoinOrder, ReceiveOrder, SaveDraft, Sign
 from actors.domain.facts import Facts
 from actors.domain.words import SignKind
 from storage import hydrate
@@ -33,14 +34,15 @@ class Questions:
     priors_of: str = ""  # patient id
     draft_of: str = ""  # report id
     viewers: bool = False
+    people: bool = False  # whom a ladder may tell
 
     @property
     def any(self) -> bool:
         """Whether there is anything to ask."""
-        return bool(self.accession_number or self.priors_of or self.draft_of or self.viewers)
+        return bool(self.accession_number or self.priors_of or self.draft_of or self.viewers or self.people)
 
 
-def questions(study: Study, command: object) -> Questions:
+def questions(study: Study, command: object) -> Questions:  # noqa: PLR0911 - one line a command
     """Return what the command needs to know."""
     alone = not study.ordered
     match command:
@@ -53,6 +55,8 @@ def questions(study: Study, command: object) -> Questions:
             return Questions(study.site_id, accession_number)
         case CancelOrder():
             return Questions(study.site_id, study.accession_number)
+        case FireTimer(name=sla.ESCALATE):
+            return Questions(study.site_id, people=True)
         case SaveDraft() | Sign():
             held = command.base_version if isinstance(command, SaveDraft) else command.report_version
             newer = study.report is not None and held != study.report.version
@@ -67,6 +71,8 @@ async def facts(world: World, tenant_id: str, study: Study, patient: Patient | N
     """Return what the rules need for this command."""
     asked = questions(study, command)
     found: dict[str, Any] = {}
+    policy = await world.directory.policy(tenant_id)
+    clock_policy = policy if study.sla is None else await world.directory.policy_of(tenant_id, study.sla.policy)
     if asked.any:
         async with world.db.scope([tenant_id]) as conn:
             if asked.accession_number:
@@ -77,11 +83,15 @@ async def facts(world: World, tenant_id: str, study: Study, patient: Patient | N
                 found["draft"] = await hydrate.draft(conn, tenant_id, asked.draft_of)
             if asked.viewers:
                 found["viewers"] = await hydrate.viewers(conn, tenant_id, asked.site_id)
+            if asked.people:
+                found["managers"] = await hydrate.managers(conn, tenant_id)
+                found["on_call"] = await hydrate.on_call(conn, tenant_id, world.now())
     return Facts(
         tenant_id,
         await world.directory.site_name(tenant_id, asked.site_id),
         patient,
-        await world.directory.policy(tenant_id),
+        policy,
+        clock_policy,
         new_id=fresh_id(),
         **found,
     )

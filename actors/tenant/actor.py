@@ -22,18 +22,18 @@ from actors.domain.assignment import barred, decide, ineligible
 from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, JoinOrder, NextCase, Offer
 from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry
 from actors.domain.identity import study_key
-from actors.domain.instant import instant
 from actors.domain.study import LIVE, load
-from actors.domain.unit import FeedItem, Recorded, TimerArm, Unit
+from actors.domain.unit import Recorded, TimerArm, Unit
 from actors.domain.words import Presence, Priority, Status
 from actors.mailbox import answered, digest
 from actors.tenant.ledger import PRESENT, Ledger, Reservation, possible
 from actors.tenant.muster import Muster
+from actors.tenant.notices import Notices
 from actors.told import FORWARD, Changed, Forwarded, ReaderChanged, Spent, Tick
 from storage import heads, hydrate, journal
 
 if TYPE_CHECKING:
-    from actors.domain.assignment import Choice, Reader, Waiting
+    from actors.domain.assignment import Choice
     from actors.domain.commands import StudyCommand
     from actors.domain.identity import Key
     from actors.domain.policy import Policy
@@ -54,7 +54,7 @@ class TenantActor:
         self._muster = Muster(key, world)
         self._deposed = False
         self._passed: dict[tuple[str, str], tuple[str, StudyCommand]] = {}  # commands that studies are answering
-        self._warned: dict[str, tuple[int, set[str]]] = {}  # study → step, and what managers were told of it then
+        self._notices = Notices(key, world)
 
     def forget(self) -> None:
         """Decide anew: bump the epoch and read the rows before the next message."""
@@ -174,7 +174,8 @@ class TenantActor:
         )
         for choice in decide(possible(pool, readers, now), readers, now):
             self._offer(ledger, choice, policy)
-        await self._nobody([w for w in pool if w.study_uid not in ledger.reserved], readers, now)
+        left = [w for w in pool if w.study_uid not in ledger.reserved]
+        await self._notices.nobody(left, readers, self._muster.on_call(), now)
 
     def _offer(self, ledger: Ledger, choice: Choice, policy: Policy) -> None:
         study = ledger.studies[choice.study_uid]
@@ -182,44 +183,6 @@ class TenantActor:
         told = Envelope(Offer(grant, choice.why, policy.offer_open_s[study.priority], choice.explanation))
         ledger.reserved[choice.study_uid] = Reservation(choice.radiologist_id, choice.step, told)
         self._world.tell(study_key(self._key.tenant_id, choice.study_uid), told)
-
-    async def _nobody(self, left: list[Waiting], readers: list[Reader], now: datetime) -> None:
-        """Tell the managers, once a study, step and reason, that nobody can take it now."""
-        present = [r for r in readers if r.presence in PRESENT]
-        text = "Nobody present may take this study now." if present else "Nobody is present to read this study."
-        news = [w for w in left if text not in self._told(w)]
-        if not news:
-            return
-        tenant_id = self._key.tenant_id
-        async with self._world.db.scope([tenant_id]) as conn:
-            managers = await hydrate.managers(conn, tenant_id)
-        unit = Unit(self._key)
-        for waiting in news:
-            why = ineligible(waiting, present[0], now) if len(present) == 1 else None
-            said = f"{text[:-1]}: {present[0].name} {why}." if why else text
-            for manager in managers:
-                message = {
-                    "message_id": str(uuid7()),
-                    "by": "",  # the room itself
-                    "to": manager,
-                    "study_uid": waiting.study_uid,
-                    "text": said,
-                    "at": instant(now),
-                }
-                data = {"study_uid": waiting.study_uid, "message": message}
-                unit.feed.append(FeedItem(f"user:{manager}", message["message_id"] or "", "message_received", data))
-        if unit.feed:
-            await self._world.commit(unit)
-        for waiting in news:
-            self._told(waiting).add(text)
-
-    def _told(self, waiting: Waiting) -> set[str]:
-        """Return what managers were told of a study at its step."""
-        step, said = self._warned.get(waiting.study_uid, (waiting.step, set()))
-        if step != waiting.step:
-            said = set()
-        self._warned[waiting.study_uid] = (waiting.step, said)
-        return said
 
     # -- persons ------------------------------------------------------------------------------
     async def _next_case(self, ledger: Ledger, envelope: Envelope) -> dict[str, Any]:

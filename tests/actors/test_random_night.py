@@ -13,11 +13,11 @@ import pytest
 from actors.domain import commands as c
 from actors.domain.assignment import OVER_CAP
 from actors.domain.identity import radiologist_key, study_key, tenant_key
+from actors.domain.replay import replay
 from actors.domain.study import load
 from actors.domain.tally import COUNTERS, tally
 from actors.domain.words import DeclineReason, SignKind
 from actors.local import Local
-from actors.study.replay import replay
 from storage import journal
 from storage.pool import Database
 from tests.actors.night import ADA, BOB, MAX, Night, at_work

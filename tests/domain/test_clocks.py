@@ -28,7 +28,6 @@ RULES: dict[str, Any] = {
             {"after_due_s": 0.0, "tell": ["managers"], "priority": "STAT"},
         ]
     },
-    "on_call": ["max"],
 }
 
 
@@ -70,7 +69,7 @@ def office(**changed: Any) -> dict[str, Any]:
         ({"escalation": {"STAT": [{"after_due_s": 1, "tell": ["all"]}]}}, "clock.escalation.STAT.0.tell"),
         ({"escalation": {"STAT": [{"after_due_s": 1, "priority": "NOW"}]}}, "clock.escalation.STAT.0.priority"),
         ({"escalation": {"STAT": [{"after_due_s": 1}]}}, "clock.escalation.STAT.0"),
-        ({"on_call": [5]}, "clock.on_call.0"),
+        ({"pause": {"reasons": [5]}}, "clock.pause.reasons.0"),
     ],
 )
 def test_a_wrong_rule_names_the_field(clock: object, field: str) -> None:

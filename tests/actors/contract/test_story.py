@@ -10,10 +10,10 @@ import pytest
 from actors.domain import commands as c
 from actors.domain.errors import AlreadyTaken, BadPayload, Expired, NotEligible, NothingToRead, ReadingRoomError
 from actors.domain.identity import Principal, minted_study_uid, radiologist_key, study_key, tenant_key
+from actors.domain.replay import replay
 from actors.domain.study import load
 from actors.domain.words import DeclineReason, Priority, SignKind
 from actors.local import Local
-from actors.study.replay import replay
 from storage import journal
 from storage.pool import Database
 from tests.actors.night import ADA, BOB, MAX, PATIENT, Night

@@ -1,4 +1,4 @@
-"""A study rebuilt from its journal: what its read row must equal, and how it stood at any instant."""
+"""A study rebuilt from its journal: from a snapshot on, up to any instant, as it stood then."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 def replay(study_uid: str, journal: Iterable[Recorded], until: datetime | None = None) -> Study:
     """Return the study as its events made it, by ``until`` if that is given."""
-    study = Study(study_uid)
+    return resumed(Study(study_uid), journal, until)
+
+
+def resumed(snapshot: Study, journal: Iterable[Recorded], until: datetime | None = None) -> Study:
+    """Return the study as a snapshot and the events after it make it."""
+    study = snapshot
     for recorded in journal:
         if until is not None and recorded.at > until:
             break
-        if recorded.type in EVENTS:
+        if recorded.type in EVENTS and recorded.version > study.rev:
             study = evolve(study, event(recorded.type, recorded.body), recorded.at)
     return study

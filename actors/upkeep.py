@@ -1,0 +1,63 @@
+"""What a host does now and then for its tenants: snapshots of another release made anew, what has been kept long let go."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import structlog
+
+from storage import hydrate, retention
+from storage.faults import AWAY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from storage.pool import Database
+
+log = structlog.get_logger()
+
+_EACH_S = 3600.0
+
+
+class Upkeep:
+    """Begins with the first look and goes on each hour, beside whatever else the host does."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._done_at: dict[str, float] = {}  # tenant -> when
+        self._task: asyncio.Task[None] | None = None
+
+    def look(self, tenants: Sequence[str]) -> None:
+        """Take up what is due for these tenants, unless the last round still runs."""
+        due = [t for t in tenants if monotonic() - self._done_at.get(t, -_EACH_S) >= _EACH_S]
+        if due and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._round(due))
+
+    async def stop(self) -> None:
+        """End; what was not done is done by the next host."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _round(self, tenants: Sequence[str]) -> None:
+        try:
+            for tenant_id in tenants:
+                await self._keep(tenant_id)
+                self._done_at[tenant_id] = monotonic()
+        except AWAY as exc:
+            log.warning("upkeep put off", cause=type(exc).__name__)
+        except Exception:
+            log.exception("upkeep failed")
+            self._done_at |= dict.fromkeys(tenants, monotonic())
+
+    async def _keep(self, tenant_id: str) -> None:
+        made = 1
+        while made:
+            async with self._db.scope([tenant_id]) as conn:
+                made = await hydrate.refresh(conn, tenant_id)
+            if made:
+                log.info("SnapshotsMadeAnew", tenant_id=tenant_id, studies=made)
+        async with self._db.scope([tenant_id]) as conn:
+            await retention.expire(conn, tenant_id)
