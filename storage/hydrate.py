@@ -90,8 +90,6 @@ SELECT DISTINCT s.user_id
                       AND a.starts_at <= $2 AND a.ends_at > $2)
  ORDER BY s.user_id
 """
-    "SELECT user_id FROM rr.membership WHERE tenant_id = $1 AND active AND user_id = ANY($2::text[]) ORDER BY user_id"
-)
 MANAGERS = "SELECT user_id FROM rr.membership WHERE tenant_id = $1 AND role = 'manager' AND active ORDER BY user_id"
 
 

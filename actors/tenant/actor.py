@@ -26,7 +26,7 @@ from actors.domain.study import LIVE, load
 from actors.domain.unit import Recorded, TimerArm, Unit
 from actors.domain.words import Presence, Priority, Status
 from actors.mailbox import answered, digest
-from actors.tenant.ledger import PRESENT, Ledger, Reservation, possible
+from actors.tenant.ledger import Ledger, Reservation, possible
 from actors.tenant.muster import Muster
 from actors.tenant.notices import Notices
 from actors.told import FORWARD, Changed, Forwarded, ReaderChanged, Spent, Tick

@@ -1,4 +1,4 @@
-"""What managers and who is on call are told when nobody can take a study: once a study, step and reason, whoever decides meanwhile."""
+"""Tells managers and who is on call that nobody can take a study: once a study, step and reason, whoever decides."""
 
 from __future__ import annotations
 
