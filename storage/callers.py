@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who may call: a row of ``ae`` with what its site says."""
+    """Who may call, and where we send to it: a row of ``ae`` with what its site says."""
 
     tenant_id: str
     site_id: str
@@ -22,10 +22,17 @@ class Caller:
     aet: str
     called_aet: str | None
     source: str | None  # CIDR
+    ae_id: str = ""
+    wide: bool = False  # of the whole tenant: it sees every site
+    host: str = ""
+    port: int = 0
+    tls: bool = False  # we send under TLS
+    certificate: str | None = None  # PEM; who shows it is this one, and nobody else
 
 
 _CALLERS = """
-SELECT a.tenant_id, a.site_id, s.issuer, a.aet, a.called_aet, a.source::text AS source
+SELECT a.tenant_id, a.site_id, s.issuer, a.aet, a.called_aet, a.source::text AS source, a.ae_id, a.wide, a.host, a.port,
+       a.tls, a.certificate
   FROM rr.ae a JOIN rr.site s USING (tenant_id, site_id)
 """
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from actors.domain.identity import Principal
     from storage.pool import Connection
 
-STUDY, SERIES, INSTANCE = "study", "series", "instance"
+PATIENT, STUDY, SERIES, INSTANCE = "patient", "study", "series", "instance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,20 @@ class Found:
     related_images: int
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPatient:
+    """A patient of studies in view, and how much there is of her."""
+
+    name: str
+    mrn: str
+    issuer: str
+    birth_date: str  # ISO or ""
+    sex: str
+    studies: int
+    series: int
+    images: int
+
+
 _NUMERAL = r"^[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?$"
 _MODALITIES, _MODALITY, _CLASSES = "00080061", "00080060", "00080062"
 _ISSUER = (
@@ -78,6 +92,17 @@ _PATIENT = {
     "00100030": "replace(p.birth_date, '-', '')",
     "00100040": "p.sex",
 }
+# What the stored headers of studies and series hold beside the patient's (see rr.study_header, rr.series_header).
+_OF_STUDIES = frozenset({
+    "00080020", "00080030", "00080050", "00080051", "00080060", "00080061", "00080062", "00080080", "00080090", "00080096",
+    "00081030", "00081032", "00081048", "00081060", "00081080", "00081110", "0020000D", "00200010",
+    "00321032", "00321033", "00321060", "00321064", "00324000", "00380010", "00401003", "00401012",
+})  # fmt: skip
+_OF_SERIES_HEADERS = frozenset({
+    "00080021", "00080031", "00080060", "00080070", "00080080", "0008103E", "0008103F", "00081010", "00081040", "00081050",
+    "00081070", "00081090", "00081111", "00180015", "00181000", "00181020", "00181030", "00185100", "0020000E", "00200011",
+    "00200052", "00200060", "00201040", "00400244", "00400245", "00400253", "00400254", "00400260", "00400275",
+})  # fmt: skip
 _NAMING = frozenset({"00100010", "00100020"})  # name few patients
 _STUDY = {
     "0020000D": "d.study_uid",
@@ -89,6 +114,7 @@ _STUDY = {
 _SERIES = {"0020000E": "s.series_uid", _MODALITY: "s.modality"}
 _INSTANCE = {"00080018": "i.sop_uid", "00080016": "i.sop_class"}
 _COLUMNS = {
+    PATIENT: _PATIENT | _STUDY,
     STUDY: _PATIENT | _STUDY,
     SERIES: _PATIENT | _STUDY | _SERIES,
     INSTANCE: _PATIENT | _STUDY | _SERIES | _INSTANCE,
@@ -142,6 +168,15 @@ SELECT page.study_uid, study, series_uid, modality, series, sop_uid, sop_class, 
  ORDER BY n
 """
 
+_SEARCH_PATIENTS = """
+SELECT p.name, p.mrn, {issuer} AS issuer, p.birth_date, p.sex, count(*) AS studies,
+       coalesce(sum((SELECT count(*) FROM rr.series m WHERE m.tenant_id = $1 AND m.study_uid = d.study_uid)), 0)::bigint,
+       coalesce(sum(d.images), 0)
+  FROM {tables}
+ WHERE true {seen} {conditions}
+ GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 LIMIT $4 OFFSET $5
+"""
+
 # Studies of the patients looked for, by either way to them; as an array, they are looked up one by one, too.
 _OF_PATIENTS = """
    AND d.study_uid = ANY (ARRAY(
@@ -167,7 +202,7 @@ class _Statement:
     """Conditions and their parameters, numbered from $6."""
 
     def __init__(self, level: str, first: tuple[Any, ...]) -> None:
-        self._level = level
+        self._level, self._patients = STUDY if level == PATIENT else level, level == PATIENT
         self.args: list[Any] = list(first)
         self.conditions: list[str] = []
         self._patient: list[str] = []
@@ -200,6 +235,8 @@ class _Statement:
         if self._patient:
             conditions += _OF_PATIENTS.format(conditions="".join(self._patient))
         level = self._level
+        if self._patients:
+            return _SEARCH_PATIENTS.format(issuer=_ISSUER, tables=_FROM[STUDY], seen=SEEN, conditions=conditions)
         return _SEARCH.format(
             series=_SERIES_COLUMNS[level], instance=_INSTANCE_COLUMNS[level], issuer=_ISSUER, order=_ORDER[level],
             tables=_FROM[level], seen=SEEN, conditions=conditions,
@@ -251,6 +288,21 @@ class _Statement:
         whole = like(value)
         forms = [whole, f"{whole}=%", f"%={whole}", f"%={whole}=%", f"{whole}^%" if not wild(value) else whole]
         yield f"\n   AND {column} LIKE ANY({self.put(forms)}::text[])"
+
+
+async def find_patients(conn: Connection, who: Principal, search: Search) -> tuple[list[FoundPatient], bool]:
+    """Return a page of the patients of studies in view, by name, and whether there are more."""
+    sql, args = statement(who, search)
+    rows = [FoundPatient(*row) for row in await conn.fetch(sql, *args)]
+    return rows[: search.limit], len(rows) > search.limit
+
+
+def searchable(tag: str, level: str) -> bool:
+    """Whether results of a level have the attribute, so that it can be matched there (PS3.4 C.2.2.1.3)."""
+    if int(tag[:4], 16) & 1 or level == INSTANCE:
+        return level == INSTANCE and not int(tag[:4], 16) & 1
+    study = tag.startswith("0010") or tag in _COLUMNS[level] or tag in _OF_STUDIES
+    return study or (level == SERIES and tag in _OF_SERIES_HEADERS)
 
 
 def wild(value: str) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from actors.domain.identity import Principal
     from gateway.deps import Deps
     from gateway.dicomweb.query import Query
-    from storage.dicom_query import Found
+    from storage.dicom_query import Found, FoundPatient
 
 Element = dict[str, Any]
 
@@ -128,17 +128,23 @@ def _name(text: str) -> Element:
     return _element("PN", [value] if (value := {kind: part for kind, part in parts if part}) else None)
 
 
-def _study(one: Found) -> dict[str, Element]:
+def patient(one: Found | FoundPatient) -> dict[str, Element]:
+    """Return who it is about, as the row says."""
     return {
-        "00080020": _element("DA", one.study_date),
-        "00080030": _element("TM", one.study_time),
-        "00080050": _element("SH", one.accession_number),
-        "00080061": _element("CS", one.modalities),
         "00100010": _name(one.name),
         "00100020": _element("LO", one.mrn),
         "00100021": _element("LO", one.issuer),
         "00100030": _element("DA", one.birth_date.replace("-", "")),
         "00100040": _element("CS", one.sex),
+    }
+
+
+def _study(one: Found) -> dict[str, Element]:
+    return patient(one) | {
+        "00080020": _element("DA", one.study_date),
+        "00080030": _element("TM", one.study_time),
+        "00080050": _element("SH", one.accession_number),
+        "00080061": _element("CS", one.modalities),
         "0020000D": _element("UI", one.study_uid),
         "00201206": _element("IS", one.related_series),
         "00201208": _element("IS", one.related_images),

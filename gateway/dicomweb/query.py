@@ -85,7 +85,7 @@ def parse(
                 everything |= "all" in fields
                 include |= {attribute(part)[0] for part in fields if part != "all"}
             case _ if name not in _IGNORED:
-                matches += _match(name, text)
+                matches += conditions(name, text)
     search = Search(level, study_uid, series_uid, tuple(matches), limit, offset)
     return Query(search, frozenset(include), everything, fuzzy)
 
@@ -102,8 +102,12 @@ def _boolean(name: str, text: str) -> bool:
     return text.lower() == "true"
 
 
-def _match(name: str, text: str) -> list[Match]:
-    """Return the condition a parameter sets; an empty value or ``*`` matches everything (PS3.4 C.2.2.2.3)."""
+def conditions(name: str, text: str) -> list[Match]:
+    """Return the condition a parameter sets; an empty value or ``*`` matches everything (PS3.4 C.2.2.2.3).
+
+    Raises:
+        BadRequest: an unknown attribute, or a value that it cannot have.
+    """
     path = attribute(name)
     vr = vr_of(path[-1])
     text = text.strip()

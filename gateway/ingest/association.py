@@ -6,28 +6,30 @@ straight into its place. Anything else is a protocol error and aborts.
 
 from __future__ import annotations
 
-import socket
-import struct
 import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
+from gateway.dimse.talk import Released, Talk, Unexpected
 from gateway.ingest import dimse
 from gateway.ingest.callers import Stranger
 from gateway.ingest.dimse import AbortReason, Operation, Request
 from gateway.ingest.negotiation import VERIFICATION, NotAnAssociation, Proposal, stores
 from gateway.ingest.receiving import Announced, Receiving
 from gateway.ingest.refusal import Mismatch, NoSuchClass, Refused
+from gateway.ingest.wire import Closed
 from storage.ingest import Away
 
 if TYPE_CHECKING:
+    from gateway.dimse.services import Services
     from gateway.ingest.callers import Callers
     from gateway.ingest.committer import Committer
     from gateway.ingest.held import Held
     from gateway.ingest.negotiation import Context
     from gateway.ingest.receiving import Sender
+    from gateway.ingest.wire import Wire
     from storage.objects import ObjectStore
 
 REQUEST_S, IDLE_S = 30, 60
@@ -35,10 +37,6 @@ _MAX_REQUEST, _MAX_FRAGMENT, _MAX_COMMAND = 1 << 20, 1 << 20, 1 << 16
 _HEAD_BYTES = 10  # every PDU has as many
 
 log = structlog.get_logger()
-
-
-class Closed(Exception):
-    """The peer is gone, or has said nothing for too long."""
 
 
 class Broken(Exception):
@@ -49,20 +47,24 @@ class Association:
     """Serves one connection until it ends; runs in a thread of its own.
 
     Args:
-        sock: accepted; closed at the end.
+        wire: of the connection; closed at the end.
         store, committer, callers, held: shared by all associations of the process.
+        services: what is served beside C-STORE.
     """
 
-    def __init__(
-        self, sock: socket.socket, store: ObjectStore, committer: Committer, callers: Callers, held: Held
+    def __init__(  # noqa: PLR0913, PLR0917 - what a process shares
+        self, wire: Wire, store: ObjectStore, committer: Committer, callers: Callers, held: Held, services: Services
     ) -> None:
-        self._sock, self._committer, self._callers, self._held = sock, committer, callers, held
+        self._wire, self._committer, self._callers, self._held = wire, committer, callers, held
+        self._services = services
         self._receiving = Receiving(store)
         self._head = bytearray(_HEAD_BYTES)
         self._contexts: dict[int, Context] = {}
         self._sender: Sender
+        self._talk: Talk
         self._command = bytearray()
         self._request: Request | None = None
+        self._due: tuple[Request, bytes] | None = None  # to serve once this PDU is read
         self._context_id = 0
         self._refused: Refused | None = None
         self.images = 0
@@ -70,14 +72,18 @@ class Association:
     def run(self) -> None:
         """Serve until the peer releases, aborts, breaks the protocol or goes silent."""
         try:
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._patience(REQUEST_S)
+            self._wire.patience(REQUEST_S)
             if self._negotiate():
-                self._patience(IDLE_S)
+                self._wire.patience(IDLE_S)
                 self._serve()
         except Broken as exc:
             log.warning("association aborted", cause=str(exc.__cause__ or exc), images=self.images)
             self._abort(exc.args[0])
+        except Unexpected as exc:
+            log.warning("association aborted", cause=str(exc), images=self.images)
+            self._abort(AbortReason.UNEXPECTED_PDU)
+        except Released:
+            log.info("association released", images=self.images)
         except (Closed, OSError) as exc:
             heard = any(self._head)  # else somebody only looked whether the port is open: no news
             (log.info if heard else log.debug)("association lost", cause=str(exc), images=self.images)
@@ -87,57 +93,43 @@ class Association:
         finally:
             self._receiving.abandon()
             self._held.release(id(self))
-            self._sock.close()
+            self._wire.close()
 
     def end(self) -> None:
         """From another thread: abort and close."""
         self._abort(AbortReason.NOT_SPECIFIED)
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+        self._wire.end()
 
     def _abort(self, reason: AbortReason) -> None:
         with suppress(OSError):
-            self._sock.sendall(dimse.abort(reason))
-
-    def _patience(self, seconds: int) -> None:
-        wait = struct.pack("ll", seconds, 0)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
-
-    def _fill(self, *buffers: memoryview | bytearray) -> None:
-        """Read until the buffers are full; the kernel waits for all of it (MSG_WAITALL)."""
-        try:
-            got = self._sock.recvmsg_into(buffers, 0, socket.MSG_WAITALL)[0]
-        except BlockingIOError as exc:
-            raise Closed("by us: it was silent") from exc
-        if got < sum(map(len, buffers)):
-            raise Closed("by the peer, or too slow")
+            self._wire.send(dimse.abort(reason))
 
     # -- negotiation ------------------------------------------------------------------------------
     def _negotiate(self) -> bool:
-        self._fill(self._head)
+        self._wire.fill(self._head)
         length = int.from_bytes(self._head[2:6], "big")
         if self._head[0] != 1 or not 4 <= length <= _MAX_REQUEST:  # noqa: PLR2004 - the head holds four of them
             raise Broken(AbortReason.UNEXPECTED_PDU)
         rest = bytearray(length - 4)
-        self._fill(rest)
+        self._wire.fill(rest)
         try:
             proposal = Proposal.of(bytes(self._head + rest))
         except NotAnAssociation as exc:
             raise Broken(AbortReason.INVALID_PARAMETER) from exc
         refusal = self._refusal(proposal)
         if refusal is not None:
-            self._sock.sendall(dimse.reject(*refusal))
+            self._wire.send(dimse.reject(*refusal))
             return False
-        self._contexts, accept = proposal.accept()
-        self._sock.sendall(accept)
+        self._contexts, receives, accept = proposal.accept()
+        self._talk = Talk(self._wire, self._contexts, receives, proposal.most, self._sender)
+        self._wire.send(accept)
         return True
 
     def _refusal(self, proposal: Proposal) -> tuple[int, int, int] | None:
         """Return result, source and reason of a rejection (PS3.8 9.3.4), or None and know the sender."""
         if not proposal.known_application:
             return 1, 1, 2
-        address = self._sock.getpeername()[0]
+        address = self._wire.sock.getpeername()[0]
         try:
             self._sender = self._callers.find(proposal.calling, proposal.called, address)
         except Stranger as exc:
@@ -152,12 +144,15 @@ class Association:
     # -- messages ---------------------------------------------------------------------------------
     def _serve(self) -> None:
         while True:
-            self._fill(self._head)
+            self._wire.fill(self._head)
             kind, length = self._head[0], int.from_bytes(self._head[2:6], "big")
             if kind == dimse.P_DATA:
                 self._fragments(length - 4)
+                if self._due is not None:
+                    (request, data), self._due = self._due, None
+                    self._services.serve(self._talk, self._context_id, request, data)
             elif kind == dimse.RELEASE_RQ:
-                self._sock.sendall(dimse.RELEASE_RP)
+                self._wire.send(dimse.RELEASE_RP)
                 log.info("association released", images=self.images)
                 return
             elif kind == dimse.ABORT:
@@ -165,15 +160,11 @@ class Association:
             else:
                 raise Broken(AbortReason.UNRECOGNIZED_PDU)
 
-    def _hurry(self) -> None:
-        """Acknowledge at once: a sender without TCP_NODELAY waits for that before its last bytes (RFC 1122 4.2.3.4)."""
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
     def _fragments(self, left: int) -> None:
         """Read the presentation data values of one P-DATA-TF; the length of the first is in the head."""
         size = int.from_bytes(self._head[6:10], "big")
         while True:
-            self._hurry()
+            self._wire.hurry()
             if not 2 <= size <= min(left, _MAX_FRAGMENT):  # noqa: PLR2004 - context and control
                 raise Broken(AbortReason.INVALID_PARAMETER)
             self._fragment(size - 2)
@@ -181,7 +172,7 @@ class Association:
             if not left:
                 return
             more = bytearray(4)
-            self._fill(more)
+            self._wire.fill(more)
             left -= 4
             size = int.from_bytes(more, "big")
 
@@ -189,7 +180,7 @@ class Association:
         two = bytearray(2)
         data = self._request is not None
         room: memoryview | bytearray = self._receiving.space(size) if data else bytearray(size)
-        self._fill(two, room)
+        self._wire.fill(two, room)
         context_id, control = two
         if data != (not control & dimse.IS_COMMAND) or (self._continues and context_id != self._context_id):
             raise Broken(AbortReason.INVALID_PARAMETER)
@@ -207,7 +198,7 @@ class Association:
 
     @property
     def _continues(self) -> bool:
-        return self._request is not None or bool(self._command)
+        return self._request is not None or bool(self._command) or self._due is not None
 
     def _command_is_there(self) -> None:
         try:
@@ -238,15 +229,14 @@ class Association:
         elif request.operation == Operation.C_STORE:
             self._answer(request, Refused.status, "no data set")
         else:
-            self._answer(request, dimse.NO_SUCH_OPERATION, "not a service of this port")
+            self._due = (request, b"")
 
     def _data_set_is_there(self) -> None:
         request, self._request = self._request, None
         if request is None:
             raise Broken(AbortReason.UNEXPECTED_PDU)
         if request.operation != Operation.C_STORE:
-            self._receiving.abandon()
-            self._answer(request, dimse.NO_SUCH_OPERATION, "not a service of this port")
+            self._due = (request, self._receiving.whole())
             return
         try:
             self._store(request)
@@ -270,4 +260,4 @@ class Association:
         self._held.note(id(self), arrival.tenant_id, outcome.study_uid)
 
     def _answer(self, request: Request, status: int, comment: str = "") -> None:
-        self._sock.sendall(request.response(self._context_id, status, comment))
+        self._wire.send(request.response(self._context_id, status, comment))

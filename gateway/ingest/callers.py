@@ -49,9 +49,10 @@ class Callers:
             Stranger: the caller is unknown from there, or calls us by a name that is not ours.
             Away: the table was never read and the database is away.
         """
-        return match(self._table(), self.own_aet, calling, called, address)
+        return match(self.table(), self.own_aet, calling, called, address)
 
-    def _table(self) -> Sequence[Caller]:
+    def table(self) -> Sequence[Caller]:
+        """Return every row, as of half a second ago at most."""
         if self._rows is None or time.monotonic() > self._until:
             try:
                 self._rows = self.read()
@@ -82,7 +83,13 @@ def match(rows: Sequence[Caller], own_aet: str, calling: str, called: str, addre
     if len(best) > 1:
         raise Stranger(CALLING_UNKNOWN)
     (row,) = best.values()
-    return Sender(row.tenant_id, row.site_id, row.issuer, calling)
+    return Sender(row.tenant_id, row.site_id, row.issuer, calling, row.ae_id, row.wide)
+
+
+def destination(rows: Sequence[Caller], sender: Sender, title: str) -> Caller | None:
+    """Return where a caller may have images sent: to its own site, its whole tenant, or any site of it if it sees all."""
+    own = [row for row in rows if row.tenant_id == sender.tenant_id and row.aet == title]
+    return next((row for row in own if sender.wide or row.wide or row.site_id == sender.site_id), None)
 
 
 def _plain(address: str) -> IPv4Address | IPv6Address:

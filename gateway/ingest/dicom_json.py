@@ -118,6 +118,14 @@ def element(vr: str, raw: bytes, codecs: Encodings) -> Element:
     return {"vr": vr, "Value": values}
 
 
+def whole_name(data: DataSet, tag: str) -> str:
+    """Return a person's name in all its scripts, as the data set has it: alphabetic=ideographic=phonetic."""
+    values = data.get(tag, {}).get("Value")
+    if not values or not isinstance(values[0], dict):
+        return first(data, tag)
+    return "=".join(values[0].get(part, "") for part in _PN_PARTS).rstrip("=")
+
+
 def first(data: DataSet, tag: str) -> str:
     """Return the first value of an element as text, empty when there is none; of a name, its alphabetic part."""
     values = data.get(tag, {}).get("Value")

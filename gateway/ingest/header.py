@@ -33,7 +33,7 @@ _UID = re.compile(r"[0-9.]{1,64}")
 _BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 # What pydicom finds odd is said by the answer; its own log may quote values.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-_slow = threading.Lock()  # pydicom warns through a filter that all threads share
+slow = threading.Lock()  # pydicom warns through a filter that all threads share
 
 
 class Unparsable(Exception):
@@ -54,6 +54,10 @@ class Header:
     def first(self, keyword: str) -> str:
         """Return the first value of an attribute as text, empty when there is none."""
         return dicom_json.first(self.data, _tag(keyword))
+
+    def name(self, keyword: str) -> str:
+        """Return a person's name in all its scripts, with ``=`` between them (PS3.5 6.2.1)."""
+        return dicom_json.whole_name(self.data, _tag(keyword))
 
     def nested(self, sequence: str, keyword: str) -> str:
         """Return the first non-empty value of an attribute in a sequence's items."""
@@ -84,7 +88,7 @@ def read(data: Buffer, transfer_syntax: str, *, whole: bool = True, file: Path |
     if transfer_syntax not in _NOT_PLAIN:
         parsed = _fast(data, explicit=transfer_syntax != IMPLICIT, whole=whole)
     if parsed is None:
-        parsed = _careful(bytes(data) if whole or file is None else file, transfer_syntax)
+        parsed = careful(bytes(data) if whole or file is None else file, transfer_syntax)
     return _header(parsed)
 
 
@@ -109,9 +113,9 @@ def _fast(data: Buffer, *, explicit: bool, whole: bool) -> DataSet | None:
     return None
 
 
-def _careful(source: bytes | Path, transfer_syntax: str) -> DataSet:
+def careful(source: bytes | Path, transfer_syntax: str) -> DataSet:
     """Return the header as pydicom reads it."""
-    with _slow, warnings.catch_warnings():
+    with slow, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             file = part10.file(source, transfer_syntax) if isinstance(source, bytes) else source

@@ -19,6 +19,8 @@ import uvloop
 from redis.asyncio import Redis
 
 from gateway import meters
+from gateway.dimse.room import Room
+from gateway.dimse.services import Services
 from gateway.ingest.announce import Announcer
 from gateway.ingest.association import Association
 from gateway.ingest.callers import Callers
@@ -26,6 +28,7 @@ from gateway.ingest.committer import Committer
 from gateway.ingest.dimse import reject
 from gateway.ingest.held import Held
 from gateway.ingest.quiet import QUIET_S, QuietSweeper
+from gateway.ingest.wire import Wire
 from storage import callers
 from storage.faults import AWAY
 from storage.ingest import Away
@@ -33,6 +36,7 @@ from storage.objects import ObjectStore
 from storage.pool import Database
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -77,6 +81,7 @@ class Listener:
         self._settings, self._quiet_s = settings, quiet_s
         self._store = ObjectStore(settings.objects, sync=sync)
         self._db = Database(settings.dsn("rr_ingest"), min_size=1, max_size=4)
+        self._views = Database(settings.dsn("rr_app"), min_size=0, max_size=4)
         self._held = Held()
         self._open: dict[Association, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -98,6 +103,18 @@ class Listener:
         self._committer = Committer(self._db, self._announce, keep=True)
         self._callers = Callers(self._settings.aet, self._read_callers)
         self._loop = asyncio.get_running_loop()
+        self._services = Services(
+            Room(
+                self._views,
+                self._db,
+                self._store,
+                self._callers,
+                self._settings.aet,
+                self._announce,
+                _no_shield,
+                self._loop,
+            )
+        )
         self._socket = socket.create_server(
             (self._settings.host, self._settings.dicom_port), backlog=_BACKLOG, reuse_port=True
         )
@@ -127,6 +144,7 @@ class Listener:
         await self._announce.close()
         await self._valkey.aclose()
         await self._db.close()
+        await self._views.close()
         log.info("dicom stopped")
 
     def _join(self, seconds: float) -> None:
@@ -140,6 +158,7 @@ class Listener:
         while True:
             try:
                 await self._db.open()
+                await self._views.open()
             except AWAY as exc:
                 log.warning("waiting for the database", cause=type(exc).__name__)
                 await asyncio.sleep(_RETRY_S)
@@ -171,7 +190,9 @@ class Listener:
                     sock.sendall(reject(2, 3, 2))  # transient, presentation: local limit exceeded
                 sock.close()
                 continue
-            association = Association(sock, self._store, self._committer, self._callers, self._held)
+            association = Association(
+                Wire(sock), self._store, self._committer, self._callers, self._held, self._services
+            )
             thread = threading.Thread(target=self._serve, args=(association,), name="association", daemon=True)
             with self._lock:
                 self._open[association] = thread
@@ -183,6 +204,10 @@ class Listener:
         finally:
             with self._lock:
                 del self._open[association]
+
+
+def _no_shield() -> ssl.SSLContext:
+    raise OSError("no TLS")
 
 
 async def serve(settings: Settings) -> None:

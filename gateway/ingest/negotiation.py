@@ -11,19 +11,32 @@ from pynetdicom.pdu_primitives import (
     ImplementationClassUIDNotification,
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
 )
 from pynetdicom.presentation import PresentationContext
 
 from gateway.ingest.part10 import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 MAX_PDU_BYTES = 1 << 17
 VERIFICATION = "1.2.840.10008.1.1"
 
-_APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+PATIENT_FIND, PATIENT_MOVE, PATIENT_GET = (f"1.2.840.10008.5.1.4.1.2.1.{n}" for n in (1, 2, 3))
+STUDY_FIND, STUDY_MOVE, STUDY_GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
+WORKLIST = "1.2.840.10008.5.1.4.31"
+PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"
+COMMITMENT = "1.2.840.10008.1.20.1"
+AVAILABILITY = "1.2.840.10008.5.1.4.33"
+SERVICES = frozenset({
+    PATIENT_FIND, PATIENT_MOVE, PATIENT_GET, STUDY_FIND, STUDY_MOVE, STUDY_GET, WORKLIST, PERFORMED_STEP, COMMITMENT,
+    AVAILABILITY,
+})  # fmt: skip
+
+APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 _ACCEPTED, _NO_ABSTRACT_SYNTAX, _NO_TRANSFER_SYNTAX = 0, 3, 4  # PS3.8 9.3.3.2
+_PLAIN = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")  # of what is no image
 _STANDARD = "1.2.840.10008."
 # Composite storage (PS3.4 B.5, retired ones included), RT beams, hanging protocols, palettes, implants (PS3.4 GG.3).
 _STORAGE = (
@@ -66,6 +79,7 @@ class Proposal:
     calling: str
     called: str
     known_application: bool
+    most: int  # the largest PDU that the caller takes, 0 for any
     primitive: Any  # pynetdicom's A_ASSOCIATE
 
     @classmethod
@@ -82,11 +96,12 @@ class Proposal:
             calling, called = primitive.calling_ae_title, primitive.called_ae_title
         except Exception as exc:  # whatever broken bytes make pynetdicom raise
             raise NotAnAssociation(type(exc).__name__) from exc
-        known = str(primitive.application_context_name or "") == _APPLICATION_CONTEXT
-        return cls((calling or "").strip(), (called or "").strip(), known, primitive)
+        known = str(primitive.application_context_name or "") == APPLICATION_CONTEXT
+        most = int(primitive.maximum_length_received or 0)
+        return cls((calling or "").strip(), (called or "").strip(), known, most, primitive)
 
-    def accept(self) -> tuple[dict[int, Context], bytes]:
-        """Return the accepted contexts by id, and the A-ASSOCIATE-AC that says so.
+    def accept(self) -> tuple[dict[int, Context], frozenset[str], bytes]:
+        """Return the accepted contexts by id, the classes the caller takes itself, and the A-ASSOCIATE-AC.
 
         Each context gets the first of its transfer syntaxes that we know, as the sender put it first.
         """
@@ -94,7 +109,7 @@ class Proposal:
         accepted: dict[int, Context] = {}
         results = []
         for proposed in answer.presentation_context_definition_list:
-            context = _choose(str(proposed.abstract_syntax), map(str, proposed.transfer_syntax))
+            context = _choose(str(proposed.abstract_syntax), [str(syntax) for syntax in proposed.transfer_syntax])
             result = PresentationContext()
             result.context_id, result.abstract_syntax = proposed.context_id, proposed.abstract_syntax
             if isinstance(context, Context):
@@ -103,23 +118,38 @@ class Proposal:
             else:
                 result.result, result.transfer_syntax = context, proposed.transfer_syntax[:1]
             results.append(result)
+        asked = [item for item in answer.user_information if isinstance(item, SCP_SCU_RoleSelectionNegotiation)]
+        roles = [_role(item) for item in asked if stores(str(item.sop_class_uid))]
+        receives = frozenset(str(item.sop_class_uid) for item in roles if item.scp_role)
         answer.presentation_context_definition_results_list = results
         answer.presentation_context_definition_list = []
         answer.result, answer.result_source = 0, 1
-        answer.user_information = _about_us()
+        answer.user_information = [*about_us(), *roles]
         pdu = A_ASSOCIATE_AC()
         pdu.from_primitive(answer)
-        return accepted, pdu.encode()
+        return accepted, receives, pdu.encode()
 
 
-def _choose(abstract_syntax: str, transfer_syntaxes: Iterable[str]) -> Context | int:
-    if abstract_syntax != VERIFICATION and not stores(abstract_syntax):
+def _choose(abstract_syntax: str, transfer_syntaxes: Sequence[str]) -> Context | int:
+    if abstract_syntax in SERVICES:
+        chosen = next((syntax for syntax in transfer_syntaxes if syntax in _PLAIN), None)
+    elif abstract_syntax == VERIFICATION or stores(abstract_syntax):
+        chosen = next(filter(understands, transfer_syntaxes), None)
+    else:
         return _NO_ABSTRACT_SYNTAX
-    chosen = next(filter(understands, transfer_syntaxes), None)
     return Context(abstract_syntax, chosen) if chosen else _NO_TRANSFER_SYNTAX
 
 
-def _about_us() -> list[Any]:
+def _role(asked: Any) -> Any:
+    """Grant the roles that a caller asks for: it may send instances, take them (C-GET), or both (PS3.7 D.3.3.4)."""
+    granted = SCP_SCU_RoleSelectionNegotiation()
+    granted.sop_class_uid = asked.sop_class_uid
+    granted.scu_role, granted.scp_role = bool(asked.scu_role), bool(asked.scp_role)
+    return granted
+
+
+def about_us() -> list[Any]:
+    """Return the user information that each side sends (PS3.7 D.3.3.1, D.3.3.2)."""
     length = MaximumLengthNotification()
     length.maximum_length_received = MAX_PDU_BYTES
     identity = ImplementationClassUIDNotification()

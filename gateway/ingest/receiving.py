@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from actors.domain.identity import Principal
+from actors.domain.words import Role
 from gateway.ingest import header, part10
 from gateway.ingest.refusal import NotADataSet, StorageAway
 from storage.ingest import Arrival, Person
@@ -31,6 +33,14 @@ class Sender:
     site_id: str
     issuer: str  # of patient ids that arrive without one
     aet: str = ""
+    ae_id: str = ""
+    wide: bool = False  # it sees its whole tenant, not its site only
+
+    @property
+    def principal(self) -> Principal:
+        """Who is asking, where more than storing is asked: what its role may is in the one table of permissions."""
+        role = Role.ADMIN if self.wide else Role.TECHNOLOGIST
+        return Principal(f"ae:{self.ae_id}", self.tenant_id, role, frozenset({self.site_id}), self.aet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +139,12 @@ class Receiving:
         except OSError as exc:
             raise StorageAway("the disk cannot take it now") from exc
 
+    def whole(self) -> bytes:
+        """Return what came, which is no instance; empty when it was too large to be anything else."""
+        data = bytes(self._view[: self._held]) if self._incoming is None else b""
+        self.abandon()
+        return data
+
     def settle(self, sender: Sender, found: Header) -> Arrival:
         """Return the instance, on disk and synced.
 
@@ -169,7 +185,7 @@ def person(sender: Sender, found: Header) -> Person:
         issuer=(issuer := found.first("IssuerOfPatientID")) or sender.issuer,
         issuer_sent=bool(issuer),
         mrn=found.first("PatientID"),
-        name=found.first("PatientName"),
+        name=found.name("PatientName"),
         birth_date=iso_date(found.first("PatientBirthDate")),
         sex=sex if sex in {"M", "F", "O"} else "",
     )

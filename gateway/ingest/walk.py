@@ -26,7 +26,7 @@ _CHARACTER_SET, _SIGNED = 0x00080005, 0x00280103
 _DELIMITERS = 0xFFFE
 _FIRST_GROUP = 0x0008  # 0000 to 0007 are of commands and of the Part 10 header
 _DEPTH = 32
-_WIDE = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+WIDE = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _VRS = {vr.encode(): vr for vr in dicom_json.KNOWN}
 _EXPLICIT, _IMPLICIT, _LONG = struct.Struct("<HH2sH"), struct.Struct("<HHI"), struct.Struct("<I")
 _AMBIGUOUS = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
@@ -135,7 +135,7 @@ class Walker:
             vr = _VRS.get(code)
             if vr is None:
                 raise Odd("no such value representation")
-            if code in _WIDE:
+            if code in WIDE:
                 self._at = at + 12
                 return tag, vr, _LONG.unpack_from(data, at + 8)[0]
         except struct.error as exc:

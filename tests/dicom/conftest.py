@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from readingroom.settings import Settings
 
-_PEERS = Path(os.environ.get("READINGROOM_PEERS", Path(__file__).parents[2] / ".peers"))
+PEERS = Path(os.environ.get("READINGROOMPEERS", Path(__file__).parents[2] / ".peers"))
 
 _WORLD = """
 INSERT INTO rr.tenant (tenant_id, name) VALUES ('north', 'North'), ('south', 'South');
@@ -139,12 +139,12 @@ def written(tmp_path: Path) -> Callable[[FileDataset], Path]:
 @pytest.fixture(scope="session")
 def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs one of the unpacked peers."""
-    if not (_PEERS / "complete").exists():
+    if not (PEERS / "complete").exists():
         pytest.fail("dcmtk is not there: run deploy/fetch_peers.sh")
 
     def run(program: str, *arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [_PEERS / "bin" / program, *map(str, arguments)],
+            [PEERS / "bin" / program, *map(str, arguments)],
             check=False,
             capture_output=True,
             text=True,
@@ -170,7 +170,7 @@ def reference(tmp_path: Path) -> Iterator[Path]:
         port = free.getsockname()[1]
     (directory / "port").write_text(str(port))
     receiver = subprocess.Popen(
-        [_PEERS / "bin" / "storescp", "+xa", "--bit-preserving", "-od", directory, str(port)],
+        [PEERS / "bin" / "storescp", "+xa", "--bit-preserving", "-od", directory, str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -53,7 +53,7 @@ def test_both_ways_through_a_header_say_the_same(path: Path) -> None:
     try:
         meta = part10.meta(content)
         fast = header._fast(content[meta.end :], explicit=meta.transfer_syntax != header.IMPLICIT, whole=True)
-        careful = header._careful(content[meta.end :], meta.transfer_syntax)
+        careful = header.careful(content[meta.end :], meta.transfer_syntax)
     except (part10.Incomplete, header.Unparsable):
         return
     if meta.transfer_syntax in header._NOT_PLAIN or fast is None:

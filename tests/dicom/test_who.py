@@ -67,8 +67,8 @@ async def test_an_application_entity_acts_within_a_second_of_being_added_and_rem
 
 async def test_what_is_no_storage_class_is_refused_by_context(listener: Listener) -> None:
     with Raw(listener.port) as raw:
-        assert await asyncio.to_thread(raw.associate, "NORTH_MAIN", "1.2.840.10008.5.1.4.31") == 2
-        await asyncio.to_thread(raw.command, "1.2.3", "1.2.840.10008.5.1.4.31", 0x20)
+        assert await asyncio.to_thread(raw.associate, "NORTH_MAIN", "1.2.840.10008.5.1.1.9") == 2
+        await asyncio.to_thread(raw.command, "1.2.3", "1.2.840.10008.5.1.1.9", 0x20)
         assert (await asyncio.to_thread(raw.pdu))[0] == 7  # abort: that context was not accepted
 
 

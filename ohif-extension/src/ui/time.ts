@@ -107,8 +107,9 @@ export function sexAge(patient: Patient, nowMs: number): string {
   return years === null ? sex : `${sex}, ${years} y`;
 }
 
-/** The family name and the rest; "PHANTOM^Iris" and "PHANTOM, Iris" alike. */
-export function nameParts(name: string): [family: string, given: string] {
+/** The family name and the rest, of the first script that has it; "PHANTOM^Iris" and "PHANTOM, Iris" alike. */
+export function nameParts(all: string): [family: string, given: string] {
+  const name = all.split('=').find(Boolean) ?? '';
   const parts = name.includes('^') ? name.split('^') : name.split(/,\s*/);
   const [family = '', ...rest] = parts.map((part) => part.trim());
   return [family, rest.filter(Boolean).join(' ')];

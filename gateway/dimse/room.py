@@ -1,0 +1,57 @@
+"""What every DIMSE service of a listener works with, and how its threads reach the database."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from storage.faults import AWAY
+from storage.ingest import Away
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Coroutine
+
+    from gateway.ingest.callers import Callers
+    from storage.objects import ObjectStore
+    from storage.pool import Database
+
+T = TypeVar("T")
+_PATIENCE_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Shared by all associations of a process.
+
+    Args:
+        views: as rr_app: what callers may see.
+        rows: as rr_ingest: what they write.
+        announce: told the shards whose inbox has grown.
+        shield: for calls of ours under TLS, where there is a certificate to show.
+    """
+
+    views: Database
+    rows: Database
+    store: ObjectStore
+    callers: Callers
+    aet: str
+    announce: Callable[[set[int]], None]
+    shield: Callable[[], ssl.SSLContext]
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait, in an association's thread, for work on the loop.
+
+        Raises:
+            Away: the database is.
+        """
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result(timeout=_PATIENCE_S)
+        except TimeoutError as exc:
+            future.cancel()
+            raise Away("TimeoutError") from exc
+        except AWAY as exc:
+            raise Away(type(exc).__name__) from exc
