@@ -25,10 +25,12 @@ SELECT a.tenant_id, a.site_id, a.ae_id, a.called_aet, a.source::text AS source
   FROM rr.ae a WHERE a.aet = $1 ORDER BY a.tenant_id, a.site_id
 """
 _ADD = """
-INSERT INTO rr.ae (tenant_id, site_id, ae_id, aet, called_aet, source, host, port)
-VALUES ($1, $2, $3, $4, $5, $6::text::cidr, $7, $8)
+INSERT INTO rr.ae (tenant_id, site_id, ae_id, aet, called_aet, source, host, port, wide, tls, certificate)
+VALUES ($1, $2, $3, $4, $5, $6::text::cidr, $7, $8, $9, $10, $11)
 """
-_MOVE = "UPDATE rr.ae SET host = $3, port = $4 WHERE tenant_id = $1 AND ae_id = $2"
+_MOVE = (
+    "UPDATE rr.ae SET host = $3, port = $4, wide = $5, tls = $6, certificate = $7 WHERE tenant_id = $1 AND ae_id = $2"
+)
 
 _WEBHOOK = """
 SELECT webhook_id FROM rr.webhook WHERE tenant_id = $1 AND site_id IS NOT DISTINCT FROM $2 AND url = $3
@@ -48,6 +50,9 @@ class Ae:
     port: int
     called_aet: str | None = None  # None: any
     source: str | None = None  # CIDR; None: any
+    wide: bool = False  # of the whole tenant: it sees every site, and its own images are the site's
+    tls: bool = False  # we send to it under TLS
+    certificate: str | None = None  # PEM: only who shows it is this one
 
 
 def _title(text: str, field: str) -> str:
@@ -83,11 +88,12 @@ async def add_ae(conn: Connection, ae: Ae) -> str:
         raise BadPayload(f"{ae.port} is not a port.", {"field": "port"})
     if not ae.host.strip():
         raise BadPayload("The host is empty.", {"field": "host"})
+    secured = ae.wide, ae.tls, ae.certificate
     await conn.execute(_LOCK)
     for known in await conn.fetch(_SAME_TITLE, aet):
         if (known["tenant_id"], known["site_id"]) == (ae.tenant_id, ae.site_id):
             if known["called_aet"] == called and _network(known["source"]) == source:
-                await conn.execute(_MOVE, ae.tenant_id, known["ae_id"], ae.host.strip(), ae.port)
+                await conn.execute(_MOVE, ae.tenant_id, known["ae_id"], ae.host.strip(), ae.port, *secured)
                 await access.record(conn, ae.tenant_id, None, "ae_changed", known["ae_id"])
                 return str(known["ae_id"])
         elif (known["called_aet"] is None or called in (None, known["called_aet"])) and _overlap(
@@ -100,7 +106,7 @@ async def add_ae(conn: Connection, ae: Ae) -> str:
             )
     ae_id = str(uuid7())
     place = None if source is None else str(source)
-    await conn.execute(_ADD, ae.tenant_id, ae.site_id, ae_id, aet, called, place, ae.host.strip(), ae.port)
+    await conn.execute(_ADD, ae.tenant_id, ae.site_id, ae_id, aet, called, place, ae.host.strip(), ae.port, *secured)
     await access.record(conn, ae.tenant_id, None, "ae_added", ae_id)
     return ae_id
 

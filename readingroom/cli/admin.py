@@ -220,12 +220,17 @@ def ae_add(  # noqa: PLR0913 - one parameter a flag
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whose an application entity is; print its ID. A call that could be two sites' is refused."""
+    """Say whose an application entity is; print its ID. A call that could be two sites' is refused.
+
+    Without --site it is of the whole tenant: it finds every site's images, and its own are those of the site `main`.
+    """
 
     async def work(hand: Hand) -> str:
         tenant_id = await hand.tenant(tenant)
-        site_id = await hand.one_site(tenant_id, site) or admin.MAIN
-        return await peers.add_ae(hand.conn, peers.Ae(tenant_id, site_id, aet, host, port, called, source))
+        site_id = await hand.one_site(tenant_id, site)
+        wide = site_id is None
+        ae = peers.Ae(tenant_id, site_id or admin.MAIN, aet, host, port, called, source, wide)
+        return await peers.add_ae(hand.conn, ae)
 
     say(act(data, work), as_json=as_json)
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # made at run time
+from pynetdicom import AE, build_role, evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined] # made at run time
+    CTImageStorage,
+    StudyRootQueryRetrieveInformationModelGet,
+    Verification,
+)
 
 from readingroom.demo.sender import NotAssociated, send
+from tests.dicom.test_query_retrieve import FIND, PATIENT_FIND, identifier, move, query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
 OURS = "READINGROOM"
 SITES = [("north", "main"), ("north", "harbor"), ("south", "main"), ("south", "harbor")]
+GET = StudyRootQueryRetrieveInformationModelGet
 REJECTED = 1  # permanently, by the service user: PS3.8 9.3.4
 CALLING, CALLED = 3, 7
 
@@ -37,13 +43,20 @@ class Who:
     aet: str
     called: str = OURS
     place: tuple[str, str] | None = None
+    wide: bool = False
     reason: int | None = None
+
+    @property
+    def sees(self) -> set[tuple[str, str]]:
+        """The sites whose studies it finds and fetches."""
+        assert self.place
+        return {site for site in SITES if site[0] == self.place[0]} if self.wide else {self.place}
 
 
 CALLERS = [
     *(Who(f"{tenant.upper()}_{site.upper()}", place=(tenant, site)) for tenant, site in SITES),
-    Who("NORTH_ALL", place=("north", "main")),  # of the whole group: its own images are the main site's
-    Who("SOUTH_ALL", place=("south", "main")),
+    Who("NORTH_ALL", place=("north", "main"), wide=True),  # of the whole group: its own images are the main site's
+    Who("SOUTH_ALL", place=("south", "main"), wide=True),
     Who("NOBODY", reason=CALLING),
     Who("SOUTH_FAR", reason=CALLING),  # known, but calls from elsewhere
     Who("NORTH_MAIN", "ELSEWHERE", reason=CALLED),
@@ -68,6 +81,7 @@ async def rooms(world: World) -> World:
           ('north', 'main', 'a6', 'NORTH_NARROW', 'NARROW', NULL, 'localhost', 1),
           ('north', 'main', 'a7', 'NORTH_ALL', NULL, NULL, 'localhost', 1),
           ('south', 'main', 'a8', 'SOUTH_ALL', NULL, NULL, 'localhost', 1);
+        UPDATE rr.ae SET wide = true WHERE aet LIKE '%_ALL';
     """)
     return world
 
@@ -83,6 +97,26 @@ def echo(port: int, who: Who) -> int | tuple[int, int, int]:
     status = int(association.send_c_echo().Status)
     association.release()
     return status
+
+
+def fetch(port: int, who: Who, **keys: Any) -> tuple[int, list[str]]:
+    """Return the final status of a C-GET and the instances that came."""
+    came: list[str] = []
+
+    def take(event: evt.Event) -> int:
+        came.append(event.request.AffectedSOPInstanceUID)
+        return 0
+
+    ae = AE(who.aet)
+    ae.add_requested_context(GET)
+    ae.add_requested_context(CTImageStorage)
+    association = ae.associate(
+        "127.0.0.1", port, ae_title=who.called, ext_neg=[build_role(CTImageStorage, scp_role=True)],
+        evt_handlers=[(evt.EVT_C_STORE, take)],
+    )  # fmt: skip
+    answers = list(association.send_c_get(identifier(keys), GET))
+    association.release()
+    return answers[-1][0].Status, came
 
 
 async def store(listener: Listener, images: list[FileDataset], who: Who) -> list[int | None]:
@@ -134,6 +168,118 @@ async def test_no_caller_adds_to_a_study_of_another_site_and_none_learns_that_it
         assert counts == {place: 1 if place == owner.place else 2 for place in SITES}, owner
         assert len(rows) == len(SITES)
     assert await rooms.value("SELECT count(*) FROM rr.kept_apart") == 0
+
+
+@pytest.fixture
+async def studies(
+    rooms: World, listener: Listener, images: Callable[..., list[FileDataset]]
+) -> dict[tuple[str, str], FileDataset]:
+    """An image of every site; the patients have the same number."""
+    assert rooms
+    made = {}
+    for who in KNOWN[:4]:
+        (image,) = images()
+        assert await store(listener, [image], who) == [0]
+        assert who.place
+        made[who.place] = image
+    return made
+
+
+QUERIES = [
+    (FIND, {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": ""}),
+    (FIND, {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "QUAY*"}),
+    (FIND, {"QueryRetrieveLevel": "SERIES", "StudyInstanceUID": "", "SeriesInstanceUID": ""}),
+    (FIND, {"QueryRetrieveLevel": "IMAGE", "StudyInstanceUID": "", "SOPInstanceUID": ""}),
+    (PATIENT_FIND, {"QueryRetrieveLevel": "STUDY", "PatientID": "4711", "StudyInstanceUID": ""}),
+    (PATIENT_FIND, {"QueryRetrieveLevel": "IMAGE", "PatientID": "4711", "StudyInstanceUID": ""}),
+]
+
+
+@pytest.mark.parametrize("who", KNOWN, ids=str)
+async def test_queries_find_what_the_caller_may_see_at_every_level_by_any_key(
+    listener: Listener, studies: dict[tuple[str, str], FileDataset], who: Who
+) -> None:
+    seen = {str(studies[site].StudyInstanceUID) for site in who.sees}
+    for model, keys in QUERIES:
+        status, found = await asyncio.to_thread(query, listener.port, model, who.aet, **keys)
+        assert (status, {one.StudyInstanceUID for one in found}) == (0, seen), (who, keys)
+        for site, image in studies.items():
+            named = keys | {"StudyInstanceUID": image.StudyInstanceUID}
+            status, found = await asyncio.to_thread(query, listener.port, model, who.aet, **named)
+            assert (status, len(found)) == (0, site in who.sees), (who, site, keys)
+    keys = {
+        "QueryRetrieveLevel": "PATIENT",
+        "PatientID": "4711",
+        "IssuerOfPatientID": "",
+        "NumberOfPatientRelatedStudies": "",
+    }
+    status, found = await asyncio.to_thread(query, listener.port, PATIENT_FIND, who.aet, **keys)
+    assert {one.IssuerOfPatientID for one in found} == {f"{tenant}-{site}" for tenant, site in who.sees}
+    assert {one.NumberOfPatientRelatedStudies for one in found} == {1}
+
+
+@pytest.mark.parametrize("who", KNOWN, ids=str)
+async def test_a_caller_gets_its_own_images_and_of_others_not_even_that_they_exist(
+    listener: Listener, studies: dict[tuple[str, str], FileDataset], who: Who
+) -> None:
+    for site, image in studies.items():
+        uids = {
+            "STUDY": {"StudyInstanceUID": image.StudyInstanceUID},
+            "SERIES": {"StudyInstanceUID": image.StudyInstanceUID, "SeriesInstanceUID": image.SeriesInstanceUID},
+            "IMAGE": {"SOPInstanceUID": image.SOPInstanceUID},
+        }
+        for level, keys in uids.items():
+            got = await asyncio.to_thread(fetch, listener.port, who, QueryRetrieveLevel=level, **keys)
+            assert got == (0, [image.SOPInstanceUID] if site in who.sees else []), (who, site, level)
+    assert await asyncio.to_thread(fetch, listener.port, who, QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2.3") == (
+        0,
+        [],
+    )
+
+
+@pytest.mark.parametrize("who", KNOWN, ids=str)
+async def test_images_move_only_where_caller_and_destination_both_may_see_them(
+    rooms: World, listener: Listener, studies: dict[tuple[str, str], FileDataset], who: Who
+) -> None:
+    taken: list[str] = []
+
+    def take(event: evt.Event) -> int:
+        taken.append(event.request.AffectedSOPInstanceUID)
+        return 0
+
+    taker = AE("TAKER")
+    taker.add_supported_context(CTImageStorage)
+    server = taker.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, take)])
+    await rooms.conn.execute("UPDATE rr.ae SET host = '127.0.0.1', port = $1", server.server_address[1])
+    await asyncio.sleep(0.6)  # read again within half a second
+    try:
+        for other in KNOWN:
+            assert who.place
+            assert other.place
+            may = other.place[0] == who.place[0] and (who.wide or other.wide or other.place == who.place)
+            for site, image in studies.items():
+                taken.clear()
+                answers = await asyncio.to_thread(
+                    move, listener.port, other.aet, who.aet, QueryRetrieveLevel="STUDY",
+                    StudyInstanceUID=str(image.StudyInstanceUID),
+                )  # fmt: skip
+                assert answers[-1][0].Status == (0 if may else 0xA801), (who, other, site)
+                wanted = [image.SOPInstanceUID] if may and site in who.sees & other.sees else []
+                assert taken == wanted, (who, other, site)
+    finally:
+        server.shutdown()
+
+
+@pytest.mark.parametrize("who", STRANGERS, ids=str)
+async def test_a_stranger_queries_nothing(
+    listener: Listener, studies: dict[tuple[str, str], FileDataset], who: Who
+) -> None:
+    assert studies
+    ae = AE(who.aet)
+    for model in (FIND, PATIENT_FIND, GET):
+        ae.add_requested_context(model)
+    association = await asyncio.to_thread(ae.associate, "127.0.0.1", listener.port, ae_title=who.called)
+    assert not association.is_established
 
 
 async def test_an_echo_or_an_image_of_a_stranger_leaves_nothing(

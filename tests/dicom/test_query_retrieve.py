@@ -268,8 +268,8 @@ async def test_dcmtk_gets_an_image_as_it_is_or_made_native(  # noqa: PLR0917
         assert len(got.PixelData) == got.Rows * got.Columns * got.SamplesPerPixel * got.BitsAllocated // 8
 
 
-def move(port: int, to: str, **keys: Any) -> list[tuple[Dataset, Dataset | None]]:
-    ae = AE("NORTH_MAIN")
+def move(port: int, to: str, aet: str = "NORTH_MAIN", **keys: Any) -> list[tuple[Dataset, Dataset | None]]:
+    ae = AE(aet)
     ae.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
     association = ae.associate("127.0.0.1", port, ae_title="READINGROOM")
     answers = list(association.send_c_move(identifier(keys), to, StudyRootQueryRetrieveInformationModelMove))
