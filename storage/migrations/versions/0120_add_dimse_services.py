@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from storage.migrations.script import run_file
 
-revision = "0070"
-down_revision = "0060"
+revision = "0120"
+down_revision = "0110"
 
 
 def upgrade() -> None:
     """Apply the file beside this one."""
-    run_file("0070_add_dimse_services")
+    run_file("0120_add_dimse_services")
