@@ -6,7 +6,7 @@ Everything may be said twice: the second time changes what differs and prints th
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import msgspec
@@ -15,8 +15,8 @@ import typer
 from actors.domain.errors import BadPayload
 from actors.domain.policy import policy
 from actors.domain.words import Role, spelled
-from readingroom.cli import tokens
-from readingroom.cli.instance import AsJson, Data, Hand, SiteNames, TenantName, act, refuse, say
+from readingroom.cli import past, tokens
+from readingroom.cli.instance import AsJson, Data, Hand, SiteNames, TenantName, act, instant_given, refuse, say
 from storage import access, admin, peers, policies, sessions
 
 app = typer.Typer(
@@ -43,6 +43,8 @@ _aes = _group("ae", "DICOM application entities: who calls us, and where we send
 _webhooks = _group("webhook", "Who is told of signed reports.")
 _policies = _group("policy", "How long offers stay open, when clocks warn and breach, how much one may hold.")
 app.add_typer(tokens.app, name="token")
+app.add_typer(past.audits, name="audit")
+app.command("replay", epilog="Example: readingroom admin replay 1.2.840.1 --at 2026-03-01T03:14Z --json")(past.replay)
 
 Email = Annotated[str, typer.Option(help="Whose: the address she logs in with.")]
 
@@ -168,14 +170,6 @@ def reader_set(  # noqa: PLR0913 - one parameter a flag
     say(act(data, work), as_json=as_json)
 
 
-def _instant(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not an instant; one is 2026-03-01T08:00Z.") from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
 @_shifts.command(
     "add",
     epilog="Example: readingroom admin shift add --tenant north-star --email ada@example.org --from 2026-03-01T08:00Z "
@@ -185,8 +179,8 @@ def shift_add(  # noqa: PLR0913 - one parameter a flag
     *,
     tenant: TenantName,
     email: Annotated[str, typer.Option("--email", "--user", help="Which radiologist.")],
-    starts_at: Annotated[datetime, typer.Option("--from", parser=_instant, metavar="INSTANT", help="ISO 8601.")],
-    ends_at: Annotated[datetime, typer.Option("--to", parser=_instant, metavar="INSTANT", help="ISO 8601.")],
+    starts_at: Annotated[datetime, typer.Option("--from", parser=instant_given, metavar="INSTANT", help="ISO 8601.")],
+    ends_at: Annotated[datetime, typer.Option("--to", parser=instant_given, metavar="INSTANT", help="ISO 8601.")],
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -14,13 +15,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from actors.domain.errors import ReadingRoomError
+from actors.domain.identity import Principal
+from actors.domain.words import Role
 from readingroom.settings import Settings
-from storage import admin
+from storage import admin, heads
 from storage.faults import NOT_READY
 from storage.pool import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from storage.pool import Connection
 
@@ -42,17 +45,41 @@ class Hand:
     """An administrator's transaction. ``changed`` names whose rights changed, for the gateways."""
 
     conn: Connection
+    settings: Settings
     changed: list[str] = field(default_factory=list)
 
     async def tenant(self, named: str) -> str:
         """Return a group's id."""
         return await admin.tenant(self.conn, named)
 
+    async def tenants(self) -> list[str]:
+        """Return every group's id."""
+        return list(await heads.tenants(self.conn))
+
+    @asynccontextmanager
+    async def inside(self, tenant_id: str) -> AsyncIterator[Connection]:
+        """One group's journals and rows, as its own processes read them, at one instant."""
+        database = await Database(self.settings.dsn("rr_host"), max_size=1).open()
+        try:
+            async with database.view(Principal("", tenant_id, Role.MANAGER), snapshot=True) as conn:
+                yield conn
+        finally:
+            await database.close()
+
     async def one_site(self, tenant_id: str, named: list[str] | None) -> str | None:
         """Return the id of the site named, None when none was."""
         if named and len(named) > 1:
             refuse("Name one --site.")
         return await admin.site(self.conn, tenant_id, named[0]) if named else None
+
+
+def instant_given(text: str) -> datetime:
+    """Return the instant that an option names; without a zone it is UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not an instant; one is 2026-03-01T08:00Z.") from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def refuse(message: str) -> NoReturn:
@@ -94,7 +121,7 @@ async def _act(settings: Settings, work: Callable[[Hand], Awaitable[T]]) -> T:
     database = await Database(settings.dsn("rr_admin"), max_size=1).open()
     try:
         async with database.scope() as conn:
-            hand = Hand(conn)
+            hand = Hand(conn, settings)
             done = await work(hand)
     finally:
         await database.close()
