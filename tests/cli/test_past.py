@@ -135,8 +135,8 @@ async def test_a_chain_that_nobody_touched_is_intact(night: Night, shell: Shell)
          {"wrong": [{"entity": "study/1.2.3", "version": 8, "what": "changed"}]}),
         ("DELETE FROM rr.journal WHERE type = 'FinalSigned'",
          {"wrong": [{"entity": "study/1.2.3", "version": 8, "what": "missing"}]}),
-        ("INSERT INTO rr.journal SELECT tenant_id, entity, 99, type, body, by, idem, at FROM rr.journal"
-         " WHERE type = 'FinalSigned'",
+        (("INSERT INTO rr.journal SELECT tenant_id, entity, 99, type, body, by, idem, at FROM rr.journal"
+         " WHERE type = 'FinalSigned'"),
          {"wrong": [{"entity": "study/1.2.3", "version": 99, "what": "added"}]}),
         ("UPDATE rr.audit SET body = '[]' WHERE pos = 3", {"broken_at": 3}),
         ("DELETE FROM rr.audit WHERE pos = 3", {"broken_at": 4}),
