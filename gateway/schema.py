@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from actors.domain.assignment.rules import Rules
 from actors.domain.words import DeclineReason, Flag, Priority, ReportStatus, Role
 from gateway.calls import Sections
 from gateway.clock_schema import Clock
@@ -320,6 +321,7 @@ class Policy(Asked, frozen=True, kw_only=True):
     sla: dict[Priority, Sla] = {}
     capacity: Annotated[int, Meta(ge=1, le=1_000)] = 5
     clock: Clock | UnsetType = UNSET
+    assignment: Rules = Rules()
 
 
 # -- the instance ---------------------------------------------------------------------------------

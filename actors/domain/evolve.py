@@ -166,11 +166,14 @@ def _accepted(s: Study, e: Accepted, _at: datetime) -> Study:
 
 
 def _pool(s: Study) -> Study:
-    return replace(s, status=Status.UNREAD, offer=None, assigned_to=None, reading_by=None, over_cap=False)
+    return replace(
+        s, status=Status.UNREAD, offer=None, assigned_to=None, reading_by=None, reading_since=None, over_cap=False
+    )
 
 
 def _asked(s: Study, radiologist_id: str, at: datetime) -> tuple[Asked, ...]:
-    return (*(a for a in s.asked if a.radiologist_id != radiologist_id), Asked(radiologist_id, at))
+    times = sum(a.times for a in s.asked if a.radiologist_id == radiologist_id)
+    return (*(a for a in s.asked if a.radiologist_id != radiologist_id), Asked(radiologist_id, at, times + 1))
 
 
 def _declined(s: Study, e: Declined, at: datetime) -> Study:
@@ -189,6 +192,7 @@ def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
         offer=None,
         assigned_to=e.radiologist_id,
         reading_by=None,
+        reading_since=None,
         granted=e.offer_id,
         over_cap=e.over_cap,
     )
@@ -198,8 +202,8 @@ def _released(s: Study, e: Released, at: datetime) -> Study:
     return replace(_pool(s), asked=_asked(s, e.radiologist_id, at))
 
 
-def _reading(s: Study, e: ReadingStarted, _at: datetime) -> Study:
-    return replace(s, status=Status.READING, reading_by=e.radiologist_id)
+def _reading(s: Study, e: ReadingStarted, at: datetime) -> Study:
+    return replace(s, status=Status.READING, reading_by=e.radiologist_id, reading_since=at)
 
 
 def _draft(s: Study, e: DraftSaved, _at: datetime) -> Study:

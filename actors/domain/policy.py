@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.domain.assignment.rules import Rules, plain, rules
 from actors.domain.clocks import ClockRules, by_priority, clock_rules, seconds
 from actors.domain.errors import BadPayload
 from actors.domain.words import Priority
@@ -12,7 +13,7 @@ from actors.domain.words import Priority
 _DUE_S = {Priority.STAT: 1800.0, Priority.URGENT: 7200.0, Priority.ROUTINE: 86400.0}
 _WARN_SHARE = 0.75
 _OPEN_S = 120.0
-_KNOWN = {"offer_open_s", "sla", "capacity", "clock"}
+_KNOWN = {"offer_open_s", "sla", "capacity", "clock", "assignment"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Policy:
     sla: dict[Priority, Due] = field(default_factory=lambda: {p: Due(s, s * _WARN_SHARE) for p, s in _DUE_S.items()})
     capacity: int = 5
     clock: ClockRules = field(default_factory=ClockRules)
+    assignment: Rules = field(default_factory=Rules)
     version: int = 0  # of the tenant's policies; 0 while it has set none
 
     def body(self) -> dict[str, Any]:
@@ -40,6 +42,7 @@ class Policy:
             "sla": {p.value: {"due_s": d.due_s, "warn_s": d.warn_s} for p, d in self.sla.items()},
             "capacity": self.capacity,
             "clock": self.clock.body(),
+            "assignment": plain(self.assignment),
         }
 
 
@@ -69,4 +72,10 @@ def policy(body: dict[str, Any]) -> Policy:
     capacity = body.get("capacity", base.capacity)
     if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1:
         raise BadPayload("capacity must be a whole number of at least 1.", {"field": "capacity"})
-    return Policy(base.offer_open_s | opens, base.sla | sla, capacity, clock_rules(body.get("clock", {})))
+    return Policy(
+        base.offer_open_s | opens,
+        base.sla | sla,
+        capacity,
+        clock_rules(body.get("clock", {})),
+        rules(body.get("assignment", {})),
+    )

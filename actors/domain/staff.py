@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.domain.assignment import Reader
+from actors.domain.assignment import case
+from actors.domain.assignment.case import ALWAYS, Reader
 from actors.domain.instant import instant
 from actors.domain.profile import Profile
 from actors.domain.roster import Kind, standing
@@ -43,10 +44,21 @@ class Member:
         return f"{self.profile.capacity or capacity} {instant(max(ends)) if ends and not away else ''} {self.name}"
 
 
-def valid(terms: Sequence[Term], now: datetime, where: ZoneInfo) -> frozenset[str]:
-    """Return what holds at an instant, by the days of a time zone."""
-    spans = ((term.of, *term.span(where)) for term in terms)
-    return frozenset(of for of, begins, ends in spans if (not begins or begins <= now) and (not ends or now < ends))
+def spans(terms: Sequence[Term], where: ZoneInfo) -> dict[str, tuple[case.Span, ...]]:
+    """Return when each of them holds, by the days of a time zone."""
+    held: dict[str, tuple[case.Span, ...]] = {}
+    for term in terms:
+        begins, ends = term.span(where)
+        span = case.Span(begins.timestamp() if begins else -ALWAYS, ends.timestamp() if ends else ALWAYS)
+        held[term.of] = (*held.get(term.of, ()), span)
+    return held
+
+
+def _shifts(stands: Standing, now: datetime) -> tuple[case.Span, ...] | None:
+    """Return the duty that runs now, None when she works without a roster."""
+    if not stands.on_shift:
+        return ()
+    return None if stands.ends_at is None else (case.Span(now.timestamp(), stands.ends_at.timestamp()),)
 
 
 def reader(member: Member, capacity: int, where: ZoneInfo, now: datetime, presence: Presence) -> Reader:
@@ -59,10 +71,11 @@ def reader(member: Member, capacity: int, where: ZoneInfo, now: datetime, presen
         presence,
         0,
         profile.capacity or capacity,
-        valid(profile.licences, now, where),
-        frozenset(profile.subspecialties),
-        frozenset(profile.modalities),
-        on_shift=stands.on_shift,
-        shift_ends_at=stands.ends_at,
+        spans(profile.licences, where),
+        spans(profile.privileges, where),
+        profile.subspecialties,
+        profile.modalities,
+        frozenset(f"{c.about.value}:{c.of}" for c in profile.conflicts),
+        _shifts(stands, now),
         may_sign_final=member.role is Role.RADIOLOGIST,
     )

@@ -72,10 +72,11 @@ class ReportHead:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A reader who declined or let an offer expire, and when."""
+    """A reader who declined or let an offer expire: when last, and how often."""
 
     radiologist_id: str
     at: datetime
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Study:
     assigned_to: str | None = None
     second_reader: str | None = None
     reading_by: str | None = None
+    reading_since: datetime | None = None
     ai: tuple[AiResult, ...] = ()
     report: ReportHead | None = None
     priors: int = 0

@@ -18,7 +18,7 @@ import structlog
 from uuid_utils import uuid7
 
 from actors import meters
-from actors.domain.assignment import barred, decide, ineligible
+from actors.domain.assignment.engine import decide, next_for
 from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, JoinOrder, NextCase, Offer
 from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry
 from actors.domain.identity import study_key
@@ -26,14 +26,14 @@ from actors.domain.study import LIVE, load
 from actors.domain.unit import Recorded, TimerArm, Unit
 from actors.domain.words import Presence, Priority, Status
 from actors.mailbox import answered, digest
-from actors.tenant.ledger import Ledger, Reservation, possible
+from actors.tenant.ledger import Ledger, Reservation
 from actors.tenant.muster import Muster
 from actors.tenant.notices import Notices
 from actors.told import FORWARD, Changed, Forwarded, ReaderChanged, Spent, Tick
 from storage import heads, hydrate, journal
 
 if TYPE_CHECKING:
-    from actors.domain.assignment import Choice
+    from actors.domain.assignment.case import Choice
     from actors.domain.commands import StudyCommand
     from actors.domain.identity import Key
     from actors.domain.policy import Policy
@@ -112,9 +112,10 @@ class TenantActor:
                 epoch = await heads.bump(conn, tenant_id)
             ledger = Ledger(epoch)  # the epoch is committed: only now are the rows read
             async with self._world.db.scope([tenant_id]) as conn:
-                ledger.studies = await hydrate.open_studies(conn, tenant_id)
+                studies = await hydrate.open_studies(conn, tenant_id)
                 apart = await hydrate.unjoined(conn, tenant_id)
                 armed = await hydrate.timer_armed(conn, tenant_id, self._key.entity, _MIDNIGHT)
+            ledger.know(studies)
             await self._muster.refresh()
             await self._call_roll(ledger)
             if not armed:
@@ -129,8 +130,11 @@ class TenantActor:
 
     async def _call_roll(self, ledger: Ledger) -> None:
         """Reckon anew who reads, and tell the feed of whoever is another than it said."""
+        policy = await self._world.directory.policy(self._key.tenant_id)
         ledger.sites = await self._world.directory.sites(self._key.tenant_id)
-        ledger.readers = await self._muster.roll({s.reading_by for s in ledger.studies.values() if s.reading_by})
+        ledger.rules = ledger.minutes.rules = policy.assignment
+        readers = await self._muster.roll({s.reading_by for s in ledger.studies.values() if s.reading_by})
+        ledger.meet(readers, self._world.now().timestamp())
         await self._muster.announce()
 
     async def _replaced(self, ledger: Ledger) -> bool:
@@ -167,21 +171,21 @@ class TenantActor:
             meters.STUDIES_WAITING.labels(self._key.tenant_id).set(len(pool))
         if not pool:
             return
-        now, policy, readers = (
-            self._world.now(),
-            await self._world.directory.policy(self._key.tenant_id),
-            ledger.loaded(),
-        )
-        for choice in decide(possible(pool, readers, now), readers, now):
+        policy = await self._world.directory.policy(self._key.tenant_id)
+        now = self._world.now()
+        readers = ledger.loaded(now)
+        ledger.decided += 1
+        seed = ledger.epoch * 1_000_003 + ledger.decided
+        for choice in decide(pool, readers, policy.assignment, now.timestamp(), seed, ledger.minutes):
             self._offer(ledger, choice, policy)
         left = [w for w in pool if w.study_uid not in ledger.reserved]
-        await self._notices.nobody(left, readers, self._muster.on_call(), now)
+        await self._notices.nobody(ledger, left, readers, self._muster.on_call(), now)
 
     def _offer(self, ledger: Ledger, choice: Choice, policy: Policy) -> None:
         study = ledger.studies[choice.study_uid]
         grant = Grant(choice.radiologist_id, str(uuid7()), choice.step, ledger.epoch, choice.over_cap)
         told = Envelope(Offer(grant, choice.why, policy.offer_open_s[study.priority], choice.explanation))
-        ledger.reserved[choice.study_uid] = Reservation(choice.radiologist_id, choice.step, told)
+        ledger.reserve(choice.study_uid, Reservation(choice.radiologist_id, choice.step, told))
         self._world.tell(study_key(self._key.tenant_id, choice.study_uid), told)
 
     # -- persons ------------------------------------------------------------------------------
@@ -192,15 +196,13 @@ class TenantActor:
         me = ledger.readers.get(envelope.by.user_id)
         if me is None:
             raise NothingToRead
-        now = self._world.now()
-        asking = replace(me, load=ledger.load(me.radiologist_id), presence=Presence.ONLINE)
         if me.presence is Presence.OFF:
             raise NotEligible("You are off: set your presence first.", {"why": "presence is off"})
-        able = [w for w in ledger.pool() if barred(w, asking, now) is None]
-        choices = decide([replace(w, asked={}) for w in able], [asking], now)
-        if not choices:
+        now = self._world.now()
+        asking = ledger.with_hands(replace(me, presence=Presence.ONLINE), now)
+        choice = next_for(ledger.pool(), asking, ledger.rules, now.timestamp(), ledger.epoch, ledger.minutes)
+        if choice is None:
             raise NothingToRead
-        choice = choices[0]
         grant = Grant(me.radiologist_id, str(uuid7()), choice.step, ledger.epoch, choice.over_cap)
         command = Claim(grant)
         return self._reserve(ledger, choice.study_uid, command, envelope)
@@ -216,12 +218,11 @@ class TenantActor:
             return self._forward(message.study_uid, envelope, self._grant(ledger, message, over_cap=False))
         if message.study_uid in ledger.reserved or study.step < message.version:
             raise Retry("An offer of this study is under way.")
-        load_now = ledger.load(reader.radiologist_id) - (study.load_of == reader.radiologist_id)
-        why = ineligible(
-            replace(ledger.waiting(study), asked={}, priority=Priority.STAT),
-            replace(reader, load=load_now),
-            self._world.now(),
-        )
+        now = self._world.now()
+        had = ledger.with_hands(reader, now)
+        load_now = had.load - (study.load_of == reader.radiologist_id)
+        waiting = replace(ledger.waiting(study), asked={}, closed=frozenset(), priority=Priority.STAT)
+        why = ledger.why_not(waiting, replace(had, load=load_now), now)
         if why and not message.override:
             raise NotEligible(f"{reader.name} {why}.", {"why": why})
         if study.status is Status.READING and not message.reason.strip():
@@ -237,7 +238,7 @@ class TenantActor:
         """Keep the place and pass the command on; told again, it still leaves its answer under the person's key."""
         grant = command.grant
         told = Forwarded(command, envelope.by, envelope.idem, None, digest=digest(envelope))
-        ledger.reserved[study_uid] = Reservation(grant.radiologist_id, grant.step, told)
+        ledger.reserve(study_uid, Reservation(grant.radiologist_id, grant.step, told))
         return self._forward(study_uid, envelope, command)
 
     def _forward(self, study_uid: str, envelope: Envelope, command: StudyCommand) -> dict[str, Any]:

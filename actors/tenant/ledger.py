@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from actors.domain.assignment import OVER_CAP, Waiting, ineligible
+from actors.domain.assignment.case import ALWAYS, Demand, Waiting, specialty_of
+from actors.domain.assignment.minutes import Minutes
+from actors.domain.assignment.rules import Rules
+from actors.domain.assignment.table import PRESENT, ineligible
 from actors.domain.commands import Assign, Claim
-from actors.domain.words import Presence
+from actors.domain.words import Priority, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
-    from actors.domain.assignment import Reader
+    from actors.domain.assignment.case import Reader
     from actors.domain.commands import Envelope
     from actors.domain.study import Study
     from storage.hydrate import Site
 
-PRESENT = frozenset({Presence.ONLINE, Presence.READING})
+_LEAST_MIN = 1.0  # what is left of a read that takes longer than expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,30 @@ class Ledger:
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
+        self.decided = 0  # calls of the policy in this epoch: with the epoch the seed
         self.pos = -1  # of the feed, when the rows were last read
         self.studies: dict[str, Study] = {}
         self.readers: dict[str, Reader] = {}
         self.sites: dict[str, Site] = {}
+        self.rules = Rules()
+        self.minutes = Minutes()
         self.reserved: dict[str, Reservation] = {}
+        self.back: dict[str, float] = {}  # reader → when she last came back: she may be asked again
+        self._hands: dict[str, set[str]] = {}  # reader → studies that count in her load
+        self._seen: dict[str, tuple[int, Waiting]] = {}  # study → its journal version, and how the rules see it
+
+    def know(self, studies: dict[str, Study]) -> None:
+        """Take every open study, read anew."""
+        for study in studies.values():
+            self.learn(study)
+
+    def meet(self, readers: dict[str, Reader], now: float) -> None:
+        """Take the readers as they are; who was not there before and is now has come back."""
+        for who, reader in readers.items():
+            known = self.readers.get(who)
+            if known is not None and reader.presence in PRESENT and known.presence not in PRESENT:
+                self.back[who] = now
+        self.readers = readers
 
     def holder(self, study_uid: str) -> str | None:
         """Return in whose load the study counts: a reservation goes before the row."""
@@ -71,48 +91,100 @@ class Ledger:
             self.studies[uid] = study
         else:
             self.studies.pop(uid, None)
+            self._seen.pop(uid, None)
+        self._moved(uid, before)
         return before is not None and before != self.holder(uid)
+
+    def reserve(self, study_uid: str, reservation: Reservation) -> None:
+        """Keep a place in a reader's load until the study has answered."""
+        before = self.holder(study_uid)
+        self.reserved[study_uid] = reservation
+        self._moved(study_uid, before)
 
     def release(self, study_uid: str, offer_id: str) -> None:
         """Give up a grant that can never land: the key it came under is spent."""
         held = self.reserved.get(study_uid)
         command = held.told.command if held else None
         if isinstance(command, Claim | Assign) and command.grant.offer_id == offer_id:
+            before = self.holder(study_uid)
             del self.reserved[study_uid]
+            self._moved(study_uid, before)
+
+    def _moved(self, study_uid: str, before: str | None) -> None:
+        after = self.holder(study_uid)
+        if before is not None and before != after:
+            self._hands[before].discard(study_uid)
+        if after is not None:
+            self._hands.setdefault(after, set()).add(study_uid)
 
     def load(self, radiologist_id: str) -> int:
         """Live studies of a reader, and what is reserved for her."""
-        return self._loads()[radiologist_id]
+        return len(self._hands.get(radiologist_id, ()))
 
-    def loaded(self) -> list[Reader]:
-        """Return the readers with their loads."""
-        loads = self._loads()
-        return [replace(r, load=loads[r.radiologist_id]) for r in self.readers.values()]
+    def loaded(self, now: datetime) -> list[Reader]:
+        """Return the readers with what they have in hand."""
+        return [self.with_hands(r, now) for r in self.readers.values()]
 
-    def _loads(self) -> Counter[str]:
-        loads = Counter(held.radiologist_id for held in self.reserved.values())
-        for uid, study in self.studies.items():
-            who = study.load_of
-            if who is not None and uid not in self.reserved:
-                loads[who] += 1
-        return loads
+    def with_hands(self, reader: Reader, now: datetime) -> Reader:
+        """Return a reader with what she has in hand: how many, how long, whose."""
+        hands = self._hands.get(reader.radiologist_id)
+        if not hands:
+            return reader
+        held = [self.studies[uid] for uid in sorted(hands) if uid in self.studies]
+        current = ahead = 0.0
+        for study in held:
+            left = self.minutes.expected(reader.radiologist_id, kind(study))
+            if study.status is Status.READING and study.reading_since:
+                left = max(_LEAST_MIN, left - (now - study.reading_since).total_seconds() / 60)
+                current += left
+            ahead += left
+        return replace(
+            reader,
+            load=len(hands),
+            stats=sum(s.priority is Priority.STAT for s in held),
+            ahead_min=ahead,
+            current_min=current,
+            patients=frozenset(s.patient_id for s in held if s.patient_id),
+        )
+
+    def why_not(self, waiting: Waiting, reader: Reader, now: datetime) -> str | None:
+        """Return why a reader may not have a study now, None when she may."""
+        minutes = self.minutes.expected(reader.radiologist_id, waiting.kind)
+        return ineligible(waiting, reader, self.rules, now.timestamp(), minutes)
 
     def waiting(self, study: Study) -> Waiting:
         """Return a study as the rules of assignment see it."""
+        known = self._seen.get(study.study_uid)
+        if known is None or known[0] != study.rev:
+            known = self._seen[study.study_uid] = (study.rev, self._waiting(study))
+        if not study.asked:
+            return known[1]
+        often = (a for a in study.asked if a.times >= self.rules.times_asked)
+        closed = frozenset(a.radiologist_id for a in often if self.back.get(a.radiologist_id, 0) <= a.at.timestamp())
+        return replace(known[1], closed=closed)
+
+    def _waiting(self, study: Study) -> Waiting:
         site = self.sites.get(study.site_id)
+        clock = study.sla
         return Waiting(
             study.study_uid,
             study.step,
             study.priority,
             study.acuity,
-            study.sla.due_at if study.sla else None,
-            study.sla.started_at if study.sla else None,
-            study.modality,
-            study.body_part,
-            study.procedure,
-            site.jurisdiction if site else None,
-            study.excluded,
-            {a.radiologist_id: a.at for a in study.asked},
+            Demand(
+                site.jurisdiction if site else None,
+                study.site_id if site and site.privileged else None,
+                study.modality,
+                specialty_of(study.body_part, study.procedure),
+            ),
+            kind(study),
+            clock.started_at.timestamp() if clock else 0.0,
+            clock.due_at.timestamp() if clock else ALWAYS,
+            study.site_id,
+            patient_id=study.patient_id,
+            referring=study.referring or "",
+            excluded=study.excluded,
+            asked={a.radiologist_id: a.at.timestamp() for a in study.asked},
         )
 
     def pool(self, only: str | None = None) -> list[Waiting]:
@@ -121,7 +193,6 @@ class Ledger:
         return [self.waiting(s) for s in studies if s.offerable and s.study_uid not in self.reserved]
 
 
-def possible(pool: Sequence[Waiting], readers: Sequence[Reader], now: datetime) -> list[Waiting]:
-    """Return what somebody may have now: a full house is not weighed against a long queue."""
-    free = [r for r in readers if r.presence in PRESENT and r.load < r.capacity + OVER_CAP]
-    return [w for w in pool if any(ineligible(w, r, now) is None for r in free)] if free else []
+def kind(study: Study) -> str:
+    """Return the kind of a study whose reading minutes are learned together."""
+    return f"{study.modality}/{specialty_of(study.body_part, study.procedure) or 'any'}"

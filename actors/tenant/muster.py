@@ -5,17 +5,17 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from actors.domain.assignment.table import PRESENT
 from actors.domain.roster import zone
 from actors.domain.staff import reader
 from actors.domain.unit import ReaderDelta, Unit
 from actors.domain.words import Presence
-from actors.tenant.ledger import PRESENT
 from storage import hydrate, staff
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from actors.domain.assignment import Reader
+    from actors.domain.assignment.case import Reader
     from actors.domain.identity import Key
     from actors.domain.staff import Member
     from actors.world import World

@@ -6,10 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-from actors.domain.assignment import ineligible
+from actors.domain.assignment.table import PRESENT
 from actors.domain.instant import instant
 from actors.domain.unit import FeedItem, Unit
-from actors.tenant.ledger import PRESENT
 from storage import answers, hydrate
 from storage.commit import Fenced
 
@@ -17,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from actors.domain.assignment import Reader, Waiting
+    from actors.domain.assignment.case import Reader, Waiting
     from actors.domain.identity import Key
+    from actors.tenant.ledger import Ledger
     from actors.world import World
 
 _NOTICES = UUID("5f1a2c0e-7a54-5a0c-9a53-0d7c6f3a1b77")
@@ -34,7 +34,12 @@ class Notices:
         self._said: dict[str, None] = {}
 
     async def nobody(
-        self, left: Sequence[Waiting], readers: Sequence[Reader], on_call: Sequence[str], now: datetime
+        self,
+        ledger: Ledger,
+        left: Sequence[Waiting],
+        readers: Sequence[Reader],
+        on_call: Sequence[str],
+        now: datetime,
     ) -> None:
         """Say of each of these studies that nobody can take it now, and why if one reason is the whole of it."""
         present = [r for r in readers if r.presence in PRESENT]
@@ -50,7 +55,7 @@ class Notices:
         units = []
         for idem, waiting in news.items():
             if idem not in known:
-                why = ineligible(waiting, present[0], now) if len(present) == 1 else None
+                why = ledger.why_not(waiting, present[0], now) if len(present) == 1 else None
                 said = f"{text[:-1]}: {present[0].name} {why}." if why else text
                 units.append(self._unit(idem, waiting.study_uid, said, told, now))
         for failed in await asyncio.gather(*(self._world.commit(u) for u in units if u.feed), return_exceptions=True):

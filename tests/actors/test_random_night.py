@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actors.domain import commands as c
-from actors.domain.assignment import OVER_CAP
+from actors.domain.assignment.table import OVER_CAP
 from actors.domain.identity import radiologist_key, study_key, tenant_key
 from actors.domain.replay import replay
 from actors.domain.study import load

@@ -11,7 +11,7 @@ import pytest
 from actors.domain.errors import BadPayload
 from actors.domain.profile import Profile, Term, profile
 from actors.domain.roster import Kind, Shift, Span
-from actors.domain.staff import Member, reader, valid
+from actors.domain.staff import Member, reader, spans
 from actors.domain.words import Presence, Role
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -66,7 +66,8 @@ def test_a_licence_ends_with_its_last_day_where_the_group_is() -> None:
     where = ZoneInfo("America/New_York")
     terms = [Term("US-ME", date(2026, 5, 1), date(2026, 5, 1))]
     begins = datetime(2026, 5, 1, 4, tzinfo=UTC)
-    assert [bool(valid(terms, begins + d, where)) for d in (-H, 0 * H, 23 * H, 24 * H)] == [False, True, True, False]
+    [held] = spans(terms, where)["US-ME"]
+    assert [held.holds((begins + d).timestamp()) for d in (-H, 0 * H, 23 * H, 24 * H)] == [False, True, True, False]
 
 
 def test_a_conflict_of_interest_is_about_a_site_a_physician_or_a_patient() -> None:
@@ -81,8 +82,12 @@ def test_a_member_is_a_reader_with_her_hours_and_what_holds_now() -> None:
     day = Shift(NOW - H, NOW + H)
     ada = Member("ada", "Ada", Role.RADIOLOGIST, Presence.ONLINE, profile(WHOLE), [day])
     made = reader(ada, 5, ZoneInfo("UTC"), NOW, Presence.READING)
-    assert (made.capacity, made.presence, made.on_shift) == (4, Presence.READING, True)
-    assert not reader(ada, 5, ZoneInfo("UTC"), NOW + H, Presence.ONLINE).on_shift
+    assert (made.capacity, made.presence, made.shifts) == (
+        4,
+        Presence.READING,
+        ((NOW.timestamp(), (NOW + H).timestamp()),),
+    )
+    assert reader(ada, 5, ZoneInfo("UTC"), NOW + H, Presence.ONLINE).shifts == ()
     sam = Member("sam", "Sam", Role.RESIDENT, Presence.OFF, shifts=[Shift(NOW, NOW + H, Kind.ON_CALL)])
     assert reader(sam, 5, ZoneInfo("UTC"), NOW, Presence.OFF).may_sign_final is False
     assert sam.standing(NOW).on_call

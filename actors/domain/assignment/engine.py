@@ -1,0 +1,183 @@
+"""The decision: ``(pool, readers, rules, now, seed)`` to choices with explanations. Pure and repeatable.
+
+Studies are taken in the policy's order. A study with a choice of readers goes to the one with the least points;
+several that wait at once are matched together, as many as there are readers with room, round by round
+(rectangular assignment, Crouse 2016; a dummy column for each study keeps it in the pool when nobody is left).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import structs
+from scipy.optimize import linear_sum_assignment
+
+from actors.domain.assignment.explain import explained
+from actors.domain.assignment.minutes import Minutes
+from actors.domain.assignment.order import ranked
+from actors.domain.assignment.points import Points
+from actors.domain.assignment.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from actors.domain.assignment.case import Choice, Reader, Waiting
+    from actors.domain.assignment.rules import Rules
+
+_KEPT = 1e9  # points of staying in the pool: only when nobody is left
+
+
+def decide(  # noqa: PLR0913, PLR0917 - what a decision is made of
+    pool: Sequence[Waiting],
+    readers: Sequence[Reader],
+    rules: Rules,
+    now: float,
+    seed: int = 0,
+    minutes: Minutes | None = None,
+) -> list[Choice]:
+    """Return a choice for each study that somebody may have now, the most urgent first.
+
+    Args:
+        pool: studies that wait, in any order.
+        readers: everybody, present or not; those who may not are named with the reason.
+        rules: the assignment part of the policy.
+        now: Unix seconds.
+        seed: decides between equals.
+        minutes: what was learned of reading times; without it the policy's own.
+    """
+    if not pool or not readers:
+        return []
+    return _Round(Table(pool, readers, rules, now, minutes or Minutes(rules)), seed).run()
+
+
+def next_for(  # noqa: PLR0913, PLR0917 - as ``decide``
+    pool: Sequence[Waiting],
+    reader: Reader,
+    rules: Rules,
+    now: float,
+    seed: int = 0,
+    minutes: Minutes | None = None,
+) -> Choice | None:
+    """Return what a reader who asks for work is given: the head of her order, up to her capacity, None when nothing."""
+    table = _asking(pool, reader, rules, now, minutes)
+    rows = [i for i in ranked(table) if table.may[i, 0]]
+    return _Round(table, seed).give(rows[0], 0, rows) if rows else None
+
+
+def window(
+    pool: Sequence[Waiting], reader: Reader, rules: Rules, now: float, minutes: Minutes | None = None
+) -> list[str]:
+    """Return among which studies a reader may choose herself: the first of her order, as many as the policy allows."""
+    table = _asking(pool, reader, rules, now, minutes)
+    return [table.pool[i].study_uid for i in ranked(table) if table.may[i, 0]][: rules.window]
+
+
+def _asking(pool: Sequence[Waiting], reader: Reader, rules: Rules, now: float, minutes: Minutes | None) -> Table:
+    able = structs.replace(rules, ahead=None)
+    return Table(
+        [replace(w, asked={}, closed=frozenset()) for w in pool], [reader], able, now, minutes or Minutes(rules)
+    )
+
+
+class _Round:
+    """One call of :func:`decide`."""
+
+    def __init__(self, table: Table, seed: int) -> None:
+        self._table, self._seed = table, seed
+        self._points = Points(table, seed)
+        self._patients: dict[str, list[int]] = {}
+
+    def run(self) -> list[Choice]:
+        """Give what can be given."""
+        table = self._table
+        rows = [int(i) for i in ranked(table) if table.may[i].any()] if table.may.any() else []
+        for i in rows:
+            if table.pool[i].patient_id:
+                self._patients.setdefault(table.pool[i].patient_id, []).append(i)
+        choices: list[Choice] = []
+        if table.rules.matching:
+            rows = self._families_first(rows)
+        while rows:
+            columns = int(table.may.any(axis=0).sum())
+            together = table.rules.matching and len(rows) > 1 and columns > 1 and not self._siblings(rows[0])
+            batch = self._heads(rows, columns) if together else rows[:1]
+            for i, j in self._matched(batch) if len(batch) > 1 else self._best(batch[0]):
+                choices += self._with_siblings(i, j, rows)
+            rows = [i for i in rows if table.may[i].any()]
+        return choices
+
+    def _families_first(self, rows: list[int]) -> list[int]:
+        """Return the rows with the studies of one patient before single ones, if there is room for all anyway.
+
+        Single studies fit anywhere; they would take the room that a patient's studies need at one reader.
+        """
+        table = self._table
+        open_to = table.may[rows].any(axis=0)
+        if np.maximum(table.room - table.load, 0)[open_to].sum() < len(rows):
+            return rows
+        single = {i for i in rows if len(self._patients.get(table.pool[i].patient_id, ())) < 2}  # noqa: PLR2004 - a pair
+        return sorted(rows, key=lambda i: (not table.stat[i], i in single))
+
+    def _heads(self, rows: list[int], columns: int) -> list[int]:
+        """Return the first single studies, as many as readers have room; families are given one after the other."""
+        return [i for i in rows if not self._siblings(i)][:columns]
+
+    def _best(self, i: int) -> Iterator[tuple[int, int]]:
+        total = self._points.total(self._points.of(np.array([i])))[0]
+        total = total + self._roomless(i)
+        yield i, int(np.argmin(np.where(self._table.may[i], total, np.inf)))
+
+    def _roomless(self, i: int) -> NDArray[np.float64]:
+        """Return points against those who have no room for the whole of a patient's studies."""
+        siblings = self._siblings(i)
+        table = self._table
+        if not siblings:
+            return np.zeros(len(table.readers))
+        able = table.may[[i, *siblings]].sum(axis=0)
+        fits = np.minimum(able, np.maximum(table.capacity - table.load, 0))
+        weight: float = table.rules.balance.patient
+        return np.asarray(weight * np.maximum(len(siblings) + 1 - fits, 0))
+
+    def _matched(self, batch: list[int]) -> list[tuple[int, int]]:
+        """Return the cheapest matching of the batch; the most urgent are never the ones left over."""
+        table, rows = self._table, np.array(batch)
+        total = self._points.total(self._points.of(rows))
+        for row, i in enumerate(batch):
+            total[row] += self._roomless(i)
+        columns = np.flatnonzero(table.may[rows].any(axis=0))
+        able = table.may[np.ix_(rows, columns)]
+        urgent = (len(batch) - np.arange(len(batch)))[:, None] * (_KEPT / 100)
+        kept = np.full((len(batch), len(batch)), np.inf)
+        np.fill_diagonal(kept, (_KEPT + urgent)[:, 0])
+        cost = np.hstack([np.where(able, total[:, columns], np.inf), kept])
+        found, where = linear_sum_assignment(cost)
+        return [(batch[r], int(columns[c])) for r, c in zip(found, where, strict=True) if c < len(columns)]
+
+    def _siblings(self, i: int) -> list[int]:
+        """Return the other studies of its patient that still wait."""
+        same = self._patients.get(self._table.pool[i].patient_id, ())
+        return [k for k in same if k != i and self._table.may[k].any()]
+
+    def _with_siblings(self, i: int, j: int, rows: list[int]) -> list[Choice]:
+        """Give a study, and its patient's others to the same reader while she may have them and is in time."""
+        table = self._table
+        siblings = self._siblings(i)
+        given = [self.give(i, j, rows)]
+        for k in siblings:
+            done_at = table.now + (table.ahead[j] + table.by_kind[table.kind[k], j]) * 60.0
+            if table.may[k, j] and table.load[j] < table.capacity[j] and done_at <= table.due[k]:
+                given.append(self.give(k, j, rows))
+        return given
+
+    def give(self, i: int, j: int, rows: Sequence[int]) -> Choice:
+        """Record one choice, with its reasons as they are before it is made."""
+        points = self._points.of(np.array([i]))
+        total = self._points.total(points)[0]
+        choice = explained(self._table, i, j, {name: p[0] for name, p in points.items()}, total, rows)
+        self._table.take(i, j)
+        self._points.take(i, j)
+        return choice
