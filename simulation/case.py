@@ -84,11 +84,13 @@ class Person:
         breaks: (begin, end) of each; a study under way is finished first.
         speed: minutes she needs for a minute of work; 0.9 is a fast reader.
         skills: the same per kind of case, on top of ``speed``.
+        subspecialties: her level in each, 1 to 3; none reads everything.
         declines: share of offers that she declines.
-        hard: how much more often she declines what is outside her subspecialties.
+        hard: how much more often she declines what she has little skill in.
         misses: share of offers that she does not see before they expire.
         interruptions: telephone calls an hour of reading, each of ``call_min`` minutes.
         picks: given an open list she takes what pays best, STAT apart.
+        relief: she comes after the night to read what is left, and counts in no figure of load.
     """
 
     name: str
@@ -97,7 +99,7 @@ class Person:
     speed: float = 1.0
     skills: dict[str, float] = field(default_factory=dict)
     licences: frozenset[str] = frozenset()
-    subspecialties: frozenset[str] = frozenset()
+    subspecialties: dict[str, int] = field(default_factory=dict)
     modalities: frozenset[str] = frozenset()
     capacity: int | None = None
     declines: float = 0.0
@@ -106,6 +108,7 @@ class Person:
     interruptions: float = 0.0
     call_min: float = 2.0
     picks: bool = False
+    relief: bool = False
 
     def pace(self, kind: str) -> float:
         """Return the minutes that she needs for a minute of work on such a case."""
@@ -140,6 +143,7 @@ class Night:
         answer_s: seconds between an offer and its acceptance; 0 is none.
         open_s: seconds after which an unseen offer expires.
         warm_s: what came before is read, but not measured.
+        means: mean minutes of each kind, for what readers are known to need.
     """
 
     cases: tuple[Case, ...]
@@ -148,6 +152,7 @@ class Night:
     answer_s: float = 0.0
     open_s: float = 120.0
     warm_s: float = 0.0
+    means: dict[str, float] = field(default_factory=dict)
 
 
 def _poisson(luck: float, mean: float) -> int:

@@ -97,7 +97,7 @@ class Room:
             self.now, _, happens, what = pop(heap)
             self.events += 1
             self._fresh = None
-            if happens(what) and self.pool:
+            if happens(what):  # the desk may take back what is held
                 for case, seat in self.desk.choose(self, self._fresh):
                     self._offer(case, seat)
                 self._ticks()
@@ -194,7 +194,7 @@ class Room:
         share = seat.person.declines
         if not share or not case.answers:
             return False
-        outside = case.specialty and case.specialty not in seat.person.subspecialties
+        outside = case.specialty and seat.person.subspecialties.get(case.specialty, 0) <= 1
         return case.answers[case.offers % len(case.answers)] < share * (seat.person.hard if outside else 1.0)
 
     def _expire(self, what: tuple[Seat, Case, int]) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: ``readingroom up``, ``demo`` and ``admin``."""
+"""The command line: ``readingroom up``, ``demo``, ``admin`` and ``sim``."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ app = typer.Typer(
 worker = typer.Typer(help="Processes that `up` starts.")
 app.add_typer(worker, name="worker", hidden=True)
 if sys.argv[1:2] != ["worker"]:  # a process that `up` starts serves sooner without these
-    from readingroom.cli import admin, status
+    from readingroom.cli import admin, sim, status
 
     admin.app.command("status", epilog=status.EXAMPLE)(status.status)
     app.add_typer(admin.app, name="admin")
+    app.add_typer(sim.app, name="sim")
 
 Data = Annotated[Path | None, typer.Option(help="Directory of the instance.", show_default="READINGROOM_DATA")]
 
