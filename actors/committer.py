@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from actors import meters
-from storage.commit import Away, Deposed, Fenced, Lost, Refused
+from storage.commit import Away, Deposed, Fenced, Late, Lost, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +71,7 @@ class Committer:
         """Return when the unit is durable.
 
         Raises:
-            Fenced, Deposed, Refused, Away: nothing of it happened.
+            Fenced, Deposed, Late, Refused, Away: nothing of it happened.
             Lost: it may have happened.
         """
         waiting = _Waiting(unit)
@@ -109,7 +109,7 @@ class Committer:
                 for waiting in batch:  # each for itself: only the stale one is refused
                     await self._commit([waiting])
             else:
-                if not isinstance(exc, Fenced | Deposed | Refused):
+                if not isinstance(exc, Fenced | Deposed | Late | Refused):
                     log.exception("cannot pack", entity=batch[0].unit.key.entity)
                 _fail(batch, exc)
             return

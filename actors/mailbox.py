@@ -18,7 +18,7 @@ import structlog
 from actors import meters
 from actors.domain.errors import BadPayload, Expired, ReadingRoomError, Retry
 from actors.told import Forwarded, Later
-from storage.commit import Away, Deposed, Fenced, Lost, Refused
+from storage.commit import Away, Deposed, Fenced, Late, Lost, Refused
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ class Mailbox:
                 return known
         except AWAY as away:
             raise Retry from away
+        if isinstance(exc, Late):
+            raise Expired from exc
         if isinstance(exc, (Away, Refused, Deposed, *AWAY)):
             log.warning("cannot commit", entity=str(self.key), cause=type(exc).__name__)
         else:

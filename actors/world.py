@@ -36,7 +36,7 @@ class World(Protocol):
         """Make a unit durable, then its timers known to the host.
 
         Raises:
-            Fenced, Deposed, Refused, Away: nothing of it happened.
+            Fenced, Deposed, Late, Refused, Away: nothing of it happened.
             Lost: it may have happened.
         """
         ...

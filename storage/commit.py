@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -32,6 +33,10 @@ class Fenced(Exception):
 
 class Deposed(Exception):
     """Another decider has taken over the tenant."""
+
+
+class Late(Exception):
+    """A command's deadline has passed; nothing of the batch happened."""
 
 
 class Refused(Exception):
@@ -228,6 +233,7 @@ class Lane:
         Raises:
             Fenced: one of them is stale, or repeats a command that has its answer.
             Deposed: one of them carries the epoch of a former decider.
+            Late: one of them is past its deadline: a host that was frozen after it had decided, say.
             Refused: nothing happened.
             Lost: the outcome is unknown.
             Away: nothing was sent.
@@ -235,6 +241,9 @@ class Lane:
         document = pack(units)
         await self.open()
         assert self._conn is not None  # noqa: S101 - open() either connects or raises
+        now = time()  # after connecting, which may take seconds, and right before it becomes true
+        if any(unit.deadline is not None and now > unit.deadline for unit in units):
+            raise Late
         try:
             grown = await self._conn.fetchval(COMMIT, document, timeout=self._timeout_s)
         except asyncpg.PostgresError as exc:

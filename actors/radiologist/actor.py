@@ -96,7 +96,7 @@ class RadiologistActor:
         before, after = self._attendance, attend(self._attendance, envelope.command)
         rev = self._rev + (after != before)
         answer = {"version": rev, "state": after.state}
-        unit = Unit(self._key)
+        unit = Unit(self._key, deadline=envelope.deadline)
         if envelope.idem is not None:
             user_id = envelope.by.user_id if envelope.by else ""
             unit.answer = (user_id, envelope.idem, digest(envelope), answer)

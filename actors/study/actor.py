@@ -110,6 +110,7 @@ class StudyActor:
     def _complete(self, unit: Unit, envelope: Envelope, answer: dict[str, Any]) -> None:
         """Add what the message itself brings to the unit: its answer, its epoch, what it has read."""
         command = envelope.command
+        unit.deadline = envelope.deadline
         if envelope.idem is not None:
             user_id = envelope.by.user_id if envelope.by else ""
             unit.answer = (user_id, envelope.idem, digest(envelope), answer)

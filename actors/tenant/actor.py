@@ -2,8 +2,8 @@
 
 Pool, ledger and reservations are in memory only. Activating bumps the decider's epoch, *then* reads
 the rows: earlier grants are seen, later ones of a deposed decider are refused by the database. A
-reservation is released only when the study's step has moved past the one seen, never by time-out;
-unanswered ones are told again with the same offer.
+reservation is released only when its grant has landed or can land no more (``Ledger``), and unanswered
+ones are told again with the same offer.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ log = structlog.get_logger()
 
 _MIDNIGHT = "midnight"
 _REMEMBERED = 1000
+_PEACE = timedelta(seconds=10)  # a deposed decider takes over again when nobody asked it so long: the other may be dead
+_SETTLED = timedelta(seconds=15)  # after a deadline, longer than a commit may take: its grant can land no more
 
 
 class TenantActor:
@@ -52,7 +54,7 @@ class TenantActor:
         self._key, self._world = key, world
         self._ledger: Ledger | None = None
         self._muster = Muster(key, world)
-        self._deposed = False
+        self._deposed_at: datetime | None = None
         self._passed: dict[tuple[str, str], tuple[str, StudyCommand]] = {}  # commands that studies are answering
         self._notices = Notices(key, world)
 
@@ -75,9 +77,9 @@ class TenantActor:
         if isinstance(message, FireTimer):
             await self._midnight()
             return {}
-        if self._deposed and isinstance(message, Tick):
+        if self._deposed_at and isinstance(message, Tick) and self._world.now() < self._deposed_at + _PEACE:
             return {}  # another host decides; whoever asks here again makes this one decide
-        self._deposed = False
+        self._deposed_at = None
         ledger = await self._active()
         if isinstance(message, NextCase | AssignStudy) and (known := await self._again(envelope)):
             return known  # only now: what an earlier decider granted has landed by now, or never will
@@ -140,10 +142,11 @@ class TenantActor:
     async def _replaced(self, ledger: Ledger) -> bool:
         """Whether another decider has bumped the epoch; this one then holds its peace."""
         async with self._world.db.scope([self._key.tenant_id]) as conn:
-            self._deposed = await hydrate.decider(conn, self._key.tenant_id) != ledger.epoch
-        if self._deposed:
+            deposed = await hydrate.decider(conn, self._key.tenant_id) != ledger.epoch
+        if deposed:
+            self._deposed_at = self._world.now()
             self.forget()
-        return self._deposed
+        return deposed
 
     async def _catch_up(self, ledger: Ledger) -> None:
         """Read what tells may have missed, and tell again what got no answer."""
@@ -159,6 +162,10 @@ class TenantActor:
                     ledger.learn(study)
                 ledger.pos = pos
         await self._call_roll(ledger)
+        gone = ledger.settle(self._world.now() - _SETTLED)
+        if gone:  # asked for under the same key again, it is decided anew
+            passed = self._passed.items()
+            self._passed = {k: (uid, what) for k, (uid, what) in passed if _offer_id(what) not in gone}
         for study_uid, held in ledger.reserved.items():
             self._world.tell(study_key(tenant_id, study_uid), held.told)
 
@@ -237,7 +244,7 @@ class TenantActor:
     def _reserve(self, ledger: Ledger, study_uid: str, command: Claim | Assign, envelope: Envelope) -> dict[str, Any]:
         """Keep the place and pass the command on; told again, it still leaves its answer under the person's key."""
         grant = command.grant
-        told = Forwarded(command, envelope.by, envelope.idem, None, digest=digest(envelope))
+        told = Forwarded(command, envelope.by, envelope.idem, envelope.deadline, digest=digest(envelope))
         ledger.reserve(study_uid, Reservation(grant.radiologist_id, grant.step, told))
         return self._forward(study_uid, envelope, command)
 
@@ -248,6 +255,8 @@ class TenantActor:
             if len(self._passed) > _REMEMBERED:
                 del self._passed[next(iter(self._passed))]
         passed = Forwarded(command, envelope.by, envelope.idem, envelope.deadline, digest=digest(envelope))
+        if self._ledger is not None:
+            self._ledger.prolong(study_uid, passed)
         return {FORWARD: (study_key(self._key.tenant_id, study_uid), passed)}
 
     async def _again(self, envelope: Envelope) -> dict[str, Any] | None:
@@ -278,3 +287,7 @@ class TenantActor:
         for stream, counters in counted.items():
             unit.counters[stream] = {"final_today": -counters.get("final_today", 0)}
         await self._world.commit(unit)
+
+
+def _offer_id(command: StudyCommand) -> str:
+    return command.grant.offer_id if isinstance(command, Claim | Assign) else ""

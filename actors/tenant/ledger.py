@@ -35,8 +35,9 @@ class Reservation:
 class Ledger:
     """Studies as they stood when last heard of, and what was granted since.
 
-    A reservation is released only when the study's step has moved past the one seen, never by
-    time-out: the grant has landed then, or can land no more.
+    A reservation is released only when its grant has landed or can land no more: the study's step has
+    moved past the one seen, or the command that it was granted to is long past its deadline, and such
+    a command is never committed. That no answer comes says nothing.
     """
 
     def __init__(self, epoch: int) -> None:
@@ -66,13 +67,11 @@ class Ledger:
                 self.back[who] = now
         self.readers = readers
 
-    def holder(self, study_uid: str) -> str | None:
-        """Return in whose load the study counts: a reservation goes before the row."""
-        held = self.reserved.get(study_uid)
-        if held is not None:
-            return held.radiologist_id
-        study = self.studies.get(study_uid)
-        return study.load_of if study else None
+    def holders(self, study_uid: str) -> frozenset[str]:
+        """Return in whose load the study counts: of who has it, and of who is about to get it."""
+        held, study = self.reserved.get(study_uid), self.studies.get(study_uid)
+        found = (held.radiologist_id if held else None, study.load_of if study else None)
+        return frozenset(who for who in found if who is not None)
 
     def learn(self, study: Study) -> bool:
         """Take a study as it stands; return whether somebody has room who had none.
@@ -83,7 +82,7 @@ class Ledger:
         known = self.studies.get(uid)
         if known is not None and known.rev > study.rev:
             return False
-        before = self.holder(uid)
+        before = self.holders(uid)
         held = self.reserved.get(uid)
         if held is not None and (study.step > held.step or not study.open):
             del self.reserved[uid]
@@ -93,11 +92,11 @@ class Ledger:
             self.studies.pop(uid, None)
             self._seen.pop(uid, None)
         self._moved(uid, before)
-        return before is not None and before != self.holder(uid)
+        return bool(before - self.holders(uid))
 
     def reserve(self, study_uid: str, reservation: Reservation) -> None:
         """Keep a place in a reader's load until the study has answered."""
-        before = self.holder(study_uid)
+        before = self.holders(study_uid)
         self.reserved[study_uid] = reservation
         self._moved(study_uid, before)
 
@@ -106,16 +105,33 @@ class Ledger:
         held = self.reserved.get(study_uid)
         command = held.told.command if held else None
         if isinstance(command, Claim | Assign) and command.grant.offer_id == offer_id:
-            before = self.holder(study_uid)
+            before = self.holders(study_uid)
             del self.reserved[study_uid]
             self._moved(study_uid, before)
 
-    def _moved(self, study_uid: str, before: str | None) -> None:
-        after = self.holder(study_uid)
-        if before is not None and before != after:
-            self._hands[before].discard(study_uid)
-        if after is not None:
-            self._hands.setdefault(after, set()).add(study_uid)
+    def settle(self, settled: datetime) -> set[str]:
+        """Give up the grants whose command had its deadline before ``settled``; return their offers."""
+        last, gone = settled.timestamp(), set()
+        for uid, held in list(self.reserved.items()):
+            command = held.told.command
+            if isinstance(command, Claim | Assign) and held.told.deadline and held.told.deadline < last:
+                gone.add(command.grant.offer_id)
+                self.release(uid, command.grant.offer_id)
+        return gone
+
+    def prolong(self, study_uid: str, told: Envelope) -> None:
+        """Keep a grant for longer: it was asked for again under the same key."""
+        held = self.reserved.get(study_uid)
+        if held is not None and held.told.command == told.command:
+            until = max(held.told.deadline or 0.0, told.deadline or 0.0)
+            self.reserved[study_uid] = replace(held, told=replace(told, deadline=until or None))
+
+    def _moved(self, study_uid: str, before: frozenset[str]) -> None:
+        after = self.holders(study_uid)
+        for who in before - after:
+            self._hands[who].discard(study_uid)
+        for who in after - before:
+            self._hands.setdefault(who, set()).add(study_uid)
 
     def load(self, radiologist_id: str) -> int:
         """Live studies of a reader, and what is reserved for her."""

@@ -10,7 +10,7 @@ import pytest
 from actors.committer import Committer
 from actors.domain.identity import study_key
 from actors.domain.unit import JobWrite, OutboxWrite, Unit
-from storage.commit import Away, Deposed, Fenced, Lost, Refused
+from storage.commit import Away, Deposed, Fenced, Late, Lost, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -55,7 +55,7 @@ async def test_what_waits_is_committed_together_and_never_more_than_fifty() -> N
     assert [len(b) for b in fake.batches] == [50, 50, 20]
 
 
-@pytest.mark.parametrize("kind", [Fenced, Deposed, Refused, ValueError])
+@pytest.mark.parametrize("kind", [Fenced, Deposed, Late, Refused, ValueError])
 async def test_only_the_one_to_blame_is_refused(kind: type[Exception]) -> None:
     fake = Fake(lambda names: kind() if "bad" in names else None)
     results = await outcomes(fake, unit("a"), unit("bad"), unit("b"))

@@ -14,7 +14,7 @@ from actors.domain.identity import Principal, study_key
 from actors.domain.words import Role
 from actors.mailbox import Mailbox, digest
 from actors.told import Later
-from storage.commit import Away, Deposed, Fenced, Lost
+from storage.commit import Away, Deposed, Fenced, Late, Lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,3 +135,10 @@ async def test_a_waiting_mailbox_is_not_idle() -> None:
     await asked
     await asyncio.sleep(0.01)
     assert box.idle_s > 0
+
+
+async def test_a_command_whose_deadline_passed_while_it_was_decided_is_refused_as_too_late() -> None:
+    entity = Entity(Late())
+    with pytest.raises(Expired):
+        await Mailbox(KEY, entity, Answers()).ask(accept())
+    assert entity.forgot == 1

@@ -27,7 +27,7 @@ from actors.domain.unit import (
     Unit,
 )
 from actors.domain.words import Priority
-from storage.commit import Deposed, Fenced, Lane, Lost, Refused
+from storage.commit import Deposed, Fenced, Lane, Late, Lost, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,6 +102,14 @@ async def test_a_deposed_decider_grants_nothing(lane: Lane, admin: asyncpg.Conne
         await lane.commit([unit("1", 1, epoch=3)])
     await lane.commit([unit("1", 1, epoch=4)])
     assert await admin.fetchval("SELECT count(*) FROM rr.journal") == 1
+
+
+async def test_what_is_past_its_deadline_is_not_committed(lane: Lane, admin: asyncpg.Connection[Any]) -> None:
+    now = datetime.now(UTC).timestamp()
+    with pytest.raises(Late):
+        await lane.commit([unit("1", 1, deadline=now + 60), unit("2", 1, deadline=now - 1)])
+    assert await admin.fetchval("SELECT count(*) FROM rr.journal") == 0
+    await lane.commit([unit("1", 1, deadline=now + 60)])
 
 
 async def test_counters_are_absolute_in_the_feed_and_zero_sums_are_silent(
