@@ -12,7 +12,7 @@ from actors.domain.facts import Draft
 from actors.domain.policy import Policy, policy
 from actors.domain.replay import resumed
 from actors.domain.study import SHAPE, Study, dump, snapshot
-from actors.domain.words import Priority
+from actors.domain.words import Presence, Priority
 from storage import journal
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ SELECT s.study_uid, s.accession_number
  ORDER BY s.study_uid
 """
 ARMED = "SELECT true FROM rr.timer WHERE tenant_id = $1 AND entity = $2 AND name = $3"
+PRESENCE = "SELECT state FROM rr.reader WHERE tenant_id = $1 AND user_id = $2"
 READING = "SELECT tenant_id, user_id FROM rr.reader WHERE study_uid IS NOT NULL"
 DECIDER = "SELECT decider FROM rr.tenant_head WHERE tenant_id = $1"
 ZONE = "SELECT time_zone FROM rr.tenant WHERE tenant_id = $1"
@@ -261,6 +262,11 @@ async def unjoined(conn: Connection, tenant_id: str) -> list[tuple[str, str]]:
 async def timer_armed(conn: Connection, tenant_id: str, entity: str, name: str) -> bool:
     """Whether an entity's timer is armed."""
     return bool(await conn.fetchval(ARMED, tenant_id, entity, name))
+
+
+async def presence(conn: Connection, tenant_id: str, user_id: str) -> Presence:
+    """Return what a reader said, or her sockets; off when she never came."""
+    return Presence(await conn.fetchval(PRESENCE, tenant_id, user_id) or Presence.OFF)
 
 
 async def reading(conn: Connection) -> dict[str, set[str]]:

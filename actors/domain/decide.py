@@ -25,10 +25,10 @@ from actors.domain.commands import (
     Sign,
     StartReading,
 )
-from actors.domain.errors import BadPayload, Forbidden, NotFound, StaleVersion
+from actors.domain.errors import BadPayload, Forbidden, NotEligible, NotFound, StaleVersion
 from actors.domain.events import OfferExpired
 from actors.domain.facts import Decision
-from actors.domain.words import Status
+from actors.domain.words import Presence, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,18 +75,25 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
         case _ if by is None:
             raise Forbidden("Only a person may do this.")
         case Accept():
-            return reading.accept(study, command, by, now)
+            return _present(reading.accept(study, command, by, now), facts)
         case Decline():
-            return reading.decline(study, command, by)
+            return _present(reading.decline(study, command, by), facts)
         case StartReading():
-            return reading.start_reading(study, by)
+            return _present(reading.start_reading(study, by), facts)
         case Release():
             return reading.release(study, command, by)
         case SaveDraft():
-            return reading.save_draft(study, command, by, now, facts)
+            return _present(reading.save_draft(study, command, by, now, facts), facts)
         case Sign():
             return reading.sign(study, command, by, now, facts)
     raise BadPayload("A study knows no such command.")
+
+
+def _present(decision: Decision, facts: Facts) -> Decision:
+    """Refuse what would take effect for one who is off; every other refusal has gone before."""
+    if facts.presence is Presence.OFF and decision.events:
+        raise NotEligible(reading.OFF, {"why": "presence is off"})
+    return decision
 
 
 def _timer(study: Study, command: FireTimer, now: datetime, facts: Facts) -> Decision:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from actors.domain.events import Event
     from actors.domain.study import Study
     from actors.domain.unit import ReportWrite
+    from actors.domain.words import Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Facts:
     draft: Draft | None = None
     viewers: Sequence[str] = ()  # user ids that hear of final reports of the site
     priors: int = 0
+    presence: Presence | None = None  # of who asks, when the command needs it
     new_id: str = ""  # a fresh UUIDv7, for a report that does not exist yet
 
 

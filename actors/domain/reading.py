@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from actors.domain.study import Study
 
 _OWNED = frozenset({Status.ASSIGNED, Status.READING, Status.PRELIM})
+OFF = "You are off: set your presence first."
 SECTIONS = ("technique", "comparison", "findings", "impression")
 
 

@@ -82,7 +82,7 @@ class StudyActor:
             self._fold(before, command)
         if isinstance(command, ReceiveOrder | CancelOrder) and before.moved_to:
             return {FORWARD: (study_key(tenant_id, before.moved_to), envelope)}
-        facts = await lookup.facts(self._world, tenant_id, before, self._patient, command)
+        facts = await lookup.facts(self._world, tenant_id, before, self._patient, envelope)
         try:
             decision = decide(before, cast("StudyCommand", command), envelope.by, self._world.now(), facts)
         except StaleVersion as exc:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from uuid_utils import uuid7
 
 from actors.domain import sla
-from actors.domain.commands import CancelOrder, FireTimer, ImagesArrived, JoinOrder, ReceiveOrder, SaveDraft, Sign
+from actors.domain.commands import (
+    Accept,
+    CancelOrder,
+    Decline,
+    FireTimer,
+    ImagesArrived,
+    JoinOrder,
+    ReceiveOrder,
+    SaveDraft,
+    Sign,
+    StartReading,
+)
 from actors.domain.facts import Facts
 from actors.domain.words import SignKind
 from storage import hydrate
 
 if TYPE_CHECKING:
-    from actors.domain.commands import Order, Patient
+    from actors.domain.commands import Envelope, Order, Patient
     from actors.domain.study import Study
     from actors.world import World
     from storage.pool import Connection
+
+_PRESENT = (Accept, Decline, StartReading, SaveDraft)  # for who is not off
 
 
 def fresh_id() -> str:
@@ -35,11 +48,14 @@ class Questions:
     draft_of: str = ""  # report id
     viewers: bool = False
     people: bool = False  # whom a ladder may tell
+    presence_of: str = ""  # user id
 
     @property
     def any(self) -> bool:
         """Whether there is anything to ask."""
-        return bool(self.accession_number or self.priors_of or self.draft_of or self.viewers or self.people)
+        return bool(
+            self.accession_number or self.priors_of or self.draft_of or self.viewers or self.people or self.presence_of
+        )
 
 
 def questions(study: Study, command: object) -> Questions:  # noqa: PLR0911 - one line a command
@@ -67,9 +83,12 @@ def questions(study: Study, command: object) -> Questions:  # noqa: PLR0911 - on
             return Questions(study.site_id)
 
 
-async def facts(world: World, tenant_id: str, study: Study, patient: Patient | None, command: object) -> Facts:
+async def facts(world: World, tenant_id: str, study: Study, patient: Patient | None, envelope: Envelope) -> Facts:
     """Return what the rules need for this command."""
+    command, by = envelope.command, envelope.by
     asked = questions(study, command)
+    if by is not None and isinstance(command, _PRESENT):
+        asked = replace(asked, presence_of=by.user_id)
     found: dict[str, Any] = {}
     policy = await world.directory.policy(tenant_id)
     clock_policy = policy if study.sla is None else await world.directory.policy_of(tenant_id, study.sla.policy)
@@ -86,6 +105,8 @@ async def facts(world: World, tenant_id: str, study: Study, patient: Patient | N
             if asked.people:
                 found["managers"] = await hydrate.managers(conn, tenant_id)
                 found["on_call"] = await hydrate.on_call(conn, tenant_id, world.now())
+            if asked.presence_of:
+                found["presence"] = await hydrate.presence(conn, tenant_id, asked.presence_of)
     return Facts(
         tenant_id,
         await world.directory.site_name(tenant_id, asked.site_id),

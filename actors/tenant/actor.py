@@ -22,6 +22,7 @@ from actors.domain.assignment.engine import decide, next_for
 from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, JoinOrder, NextCase, Offer
 from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry
 from actors.domain.identity import study_key
+from actors.domain.reading import OFF
 from actors.domain.study import LIVE, load
 from actors.domain.unit import Recorded, TimerArm, Unit
 from actors.domain.words import Presence, Priority, Status
@@ -204,7 +205,7 @@ class TenantActor:
         if me is None:
             raise NothingToRead
         if me.presence is Presence.OFF:
-            raise NotEligible("You are off: set your presence first.", {"why": "presence is off"})
+            raise NotEligible(OFF, {"why": "presence is off"})
         now = self._world.now()
         asking = ledger.with_hands(replace(me, presence=Presence.ONLINE), now)
         choice = next_for(ledger.pool(), asking, ledger.rules, now.timestamp(), ledger.epoch, ledger.minutes)

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from actors.domain import commands as c
-from actors.domain.errors import BadPayload, Retry, StaleVersion
+from actors.domain.errors import BadPayload, NotEligible, Retry, StaleVersion
 from actors.domain.identity import Principal, minted_study_uid, radiologist_key, study_key, tenant_key
 from actors.domain.words import DeclineReason, Priority, Role, SignKind
 from actors.local import Local
@@ -336,6 +336,25 @@ async def test_an_order_whose_host_was_lost_meets_its_images_at_the_next_start(n
     night.actors = Local(night.place)
     await night.actors.start()
     await night.until("1.2.3", lambda d: d["ordered"])
+
+
+async def test_who_is_off_can_neither_accept_nor_decline_nor_read_nor_write(night: Night) -> None:
+    await night.online(ADA)
+    await night.images("1.2.3")
+    offer = await night.offered("1.2.3")
+    accept = c.Accept(offer["offer_id"])
+    await night.ask(radiologist_key("t", "ada"), c.SetPresence("off"), ADA)
+    for command in (accept, c.Decline(offer["offer_id"], DeclineReason.OTHER)):
+        with pytest.raises(NotEligible):
+            await night.study("1.2.3", command, ADA)
+    await night.ask(radiologist_key("t", "ada"), c.SetPresence("online"), ADA)
+    await night.study("1.2.3", accept, ADA)
+    await night.ask(radiologist_key("t", "ada"), c.SetPresence("off"), ADA)
+    for command in (c.StartReading(), c.SaveDraft(0, {"impression": "x"})):
+        with pytest.raises(NotEligible):
+            await night.study("1.2.3", command, ADA)
+    await night.ask(radiologist_key("t", "ada"), c.SetPresence("busy"), ADA)
+    assert (await night.study("1.2.3", c.StartReading(), ADA))["row"]["status"] == "reading"
 
 
 async def test_a_repeated_next_case_is_one_case_after_the_host_was_lost(night: Night) -> None:

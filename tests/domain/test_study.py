@@ -15,6 +15,7 @@ from actors.domain.errors import (
     ConfirmNeeded,
     Forbidden,
     NotAssigned,
+    NotEligible,
     OfferExpired,
     ReadingRoomError,
     StaleVersion,
@@ -23,7 +24,7 @@ from actors.domain.errors import (
 from actors.domain.events import EVENTS, event
 from actors.domain.evolve import evolve
 from actors.domain.study import Study, dump, load
-from actors.domain.words import ClockState, DeclineReason, Flag, Priority, ReadinessState, SignKind, Status
+from actors.domain.words import ClockState, DeclineReason, Flag, Presence, Priority, ReadinessState, SignKind, Status
 from tests.domain.story import ADA, BOB, MAX, NOW, ORDER, PATIENT, SAM, Story, assigned
 
 
@@ -300,3 +301,19 @@ def test_whatever_comes_in_whatever_order_the_books_balance(steps: list[int]) ->
             load[delta.user_id] += delta.load
         assert open_total == int(story.study.open)
         assert load["ada"] == int(story.study.load_of == "ada")
+
+
+def test_who_is_off_takes_nothing_and_writes_nothing() -> None:
+    story = Story().order().images(1).offer()
+    offer = story.study.offer
+    assert offer is not None
+    for command in (c.Accept(offer.offer_id), c.Decline(offer.offer_id, DeclineReason.OTHER)):
+        with pytest.raises(NotEligible, match="You are off"):
+            story.tell(command, ADA, presence=Presence.OFF)
+    with pytest.raises(Forbidden):  # what is refused anyway is refused in its own words
+        story.tell(c.Accept(offer.offer_id), BOB, presence=Presence.OFF)
+    story.tell(c.Accept(offer.offer_id), ADA, presence=Presence.AWAY)
+    story.tell(c.Accept(offer.offer_id), ADA, presence=Presence.OFF)  # said again: nothing happens
+    for command in (c.StartReading(), c.SaveDraft(0, {"findings": "x"})):
+        with pytest.raises(NotEligible, match="You are off"):
+            story.tell(command, ADA, presence=Presence.OFF)
