@@ -23,8 +23,12 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "status": ("One or more, with commas.", {"type": "string"}),
     "priority": ("One or more, with commas.", {"type": "string"}),
     "site": ("A site, by id or name.", {"type": "string"}),
-    "reader": ("Offered or assigned to this user.", {"type": "string"}),
+    "reader": ("This reader's only.", {"type": "string"}),
     "q": ("Words of the patient's name, MRN or the accession number.", {"type": "string"}),
+    "from": ("The instant that it begins; now when absent.", {"type": "string", "format": "date-time"}),
+    "to": ("The instant that it ends; a month later when absent.", {"type": "string", "format": "date-time"}),
+    "version": ("The version that was seen.", {"type": "integer"}),
+    "dry_run": ("Only say what would happen.", {"type": "boolean", "default": False}),
     "study_uid": ("A Study Instance UID.", {"type": "string"}),
 }
 
@@ -71,6 +75,8 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.body is not None:
         content = {"application/json": {"schema": _ref(route.body)}}
         operation["requestBody"] = {"required": True, "content": content}
+    elif "dry_run" in route.query:  # a sheet
+        operation["requestBody"] = {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}
     if route.public:
         operation["security"] = []
     if route.call is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import msgspec
+
+from actors.domain.errors import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +22,29 @@ KNOWN = "SELECT idem FROM rr.answer WHERE tenant_id = $1 AND user_id = $2 AND id
 async def known(conn: Connection, tenant_id: str, user_id: str, idems: Iterable[str]) -> set[str]:
     """Return which of these keys have been answered."""
     return {r["idem"] for r in await conn.fetch(KNOWN, tenant_id, user_id, list(idems))}
+
+
+HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws('/', 'idem', $1::text, $2::text, $3::text), 0))"
+KEEP = "INSERT INTO rr.answer (tenant_id, user_id, idem, digest, answer) VALUES ($1, $2, $3, $4, $5::jsonb)"
+
+
+async def hold(conn: Connection, tenant_id: str, user_id: str, idem: str) -> None:
+    """Let nobody else use this key until the transaction ends."""
+    await conn.execute(HOLD, tenant_id, user_id, idem)
+
+
+async def keep(  # noqa: PLR0913, PLR0917 - a row
+    conn: Connection, tenant_id: str, user_id: str, idem: str, digest: bytes, answer: dict[str, Any]
+) -> None:
+    """Keep the answer of what this transaction did.
+
+    Raises:
+        Retry: an entity has answered under the key meanwhile; this transaction ends without effect.
+    """
+    try:
+        await conn.execute(KEEP, tenant_id, user_id, idem, digest, msgspec.json.encode(answer).decode())
+    except asyncpg.UniqueViolationError:
+        raise Retry from None
 
 
 async def find(conn: Connection, tenant_id: str, user_id: str, idem: str) -> tuple[bytes, dict[str, Any]] | None:

@@ -39,6 +39,10 @@ GRANTS: dict[str, frozenset[Role]] = {
     "reports": _ALL,  # T, V and P: final ones
     "policy_read": _INSIDE,
     "policy_write": frozenset({_A, _M}),
+    "readers_read": _INSIDE,
+    "readers_write": frozenset({_A, _M}),
+    "rosters_read": _INSIDE,
+    "rosters_write": frozenset({_A, _M}),
     "dicomweb_read": _ALL,  # V and P: final ones
     "dicomweb_write": frozenset({_A, _T}),
     "dicomweb_write_derived": frozenset({_A, _T, _R, _S}),

@@ -100,6 +100,17 @@ class Call:
             raise BadPayload("limit: expected a number from 1 to 200.", {"field": "limit"})
         return min(int(text), _PAGE_MOST), self.query("after")
 
+    def idem(self) -> str:
+        """Return the caller's ``Idempotency-Key``, a fresh one when there is none.
+
+        Raises:
+            BadPayload: it is too long.
+        """
+        idem = self.request.headers.get("Idempotency-Key") or str(uuid7())
+        if len(idem) > _KEY_MOST or not idem.isprintable():
+            raise BadPayload("Idempotency-Key: at most 200 characters.", {"field": "Idempotency-Key"})
+        return idem
+
     async def ask(self, key: Key, command: Command) -> dict[str, Any]:
         """Ask an entity; the caller's ``Idempotency-Key`` makes a repetition the same command.
 
@@ -107,10 +118,7 @@ class Call:
             ReadingRoomError: the entity's refusal.
             TimeoutError: no answer came.
         """
-        idem = self.request.headers.get("Idempotency-Key") or str(uuid7())
-        if len(idem) > _KEY_MOST or not idem.isprintable():
-            raise BadPayload("Idempotency-Key: at most 200 characters.", {"field": "Idempotency-Key"})
-        envelope = Envelope(command, self.who, idem, time.time() + DEADLINE_S)
+        envelope = Envelope(command, self.who, self.idem(), time.time() + DEADLINE_S)
         try:
             async with asyncio.timeout(_ANSWER_S):
                 return await self.deps.refs.ask(key, envelope)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.api import auth, docs, health, orders, policy, reports, studies, worklist
+from gateway.api import auth, docs, health, orders, policy, readers, reports, rosters, shifts, studies, worklist
 
 ROUTES = (
     *auth.ROUTES, *orders.ROUTES, *studies.ROUTES, *worklist.ROUTES, *reports.ROUTES, *policy.ROUTES,
+    *readers.ROUTES, *shifts.ROUTES, *rosters.ROUTES,
     *health.ROUTES, *docs.ROUTES,
 )  # fmt: skip

@@ -59,6 +59,26 @@ CALLS = {
     "GET /api/board": "AMRS",
     "GET /api/policy": "AMRS",
     "PUT /api/policy": "AM",
+    "GET /api/readers": "AMRS",
+    "POST /api/readers/import": "AM",
+    "GET /api/readers/{radiologist_id}": "AMRS",
+    "PUT /api/readers/{radiologist_id}": "AM",
+    "GET /api/shifts": "AMRS",
+    "POST /api/shifts": "AM",
+    "POST /api/shifts/import": "AM",
+    "GET /api/shifts/{shift_id}": "AMRS",
+    "PUT /api/shifts/{shift_id}": "AM",
+    "DELETE /api/shifts/{shift_id}": "AM",
+    "POST /api/shifts/{shift_id}/swap": "AM",
+    "GET /api/rosters": "AMRS",
+    "POST /api/rosters": "AM",
+    "GET /api/rosters/{roster_id}": "AMRS",
+    "PUT /api/rosters/{roster_id}": "AM",
+    "DELETE /api/rosters/{roster_id}": "AM",
+    "GET /api/absences": "AMRS",
+    "POST /api/absences": "AM",
+    "PUT /api/absences/{absence_id}": "AM",
+    "DELETE /api/absences/{absence_id}": "AM",
     "GET /api/reports": "AMRSTVP",
     "POST /api/reports": "RS",
     "GET /api/reports/{report_id}.pdf": "AMRSTVP",
@@ -109,6 +129,21 @@ async def both(fresh: Settings) -> AsyncIterator[World]:
                 " VALUES ($1, $2, $3, $4, 'draft', 1, '{}')",
                 tenant, f"report-{uid}", uid, site,
             )  # fmt: skip
+        await made.person("sue", "south", Role.RADIOLOGIST)
+        await made.sql(
+            "INSERT INTO rr.shift (tenant_id, user_id, starts_at, ends_at, shift_id)"
+            " VALUES ('south', $1, now(), now() + interval '1 h', $2)",
+            made.ids["sue"], f"shift-{FOREIGN}",
+        )  # fmt: skip
+        await made.sql(
+            "INSERT INTO rr.absence (tenant_id, user_id, starts_at, ends_at, absence_id)"
+            " VALUES ('south', $1, now(), now() + interval '1 h', $2)",
+            made.ids["sue"], f"absence-{FOREIGN}",
+        )  # fmt: skip
+        await made.sql(
+            "INSERT INTO rr.roster (tenant_id, roster_id, user_id, body) VALUES ('south', $2, $1, '{}')",
+            made.ids["sue"], f"roster-{FOREIGN}",
+        )  # fmt: skip
         yield made
     await actors.stop()
 
@@ -143,8 +178,10 @@ async def test_a_role_is_refused_what_it_never_may_and_sees_nothing_of_others(bo
         for uid in (NOWHERE, FOREIGN, ELSEWHERE):
             body = {"site": "harbor", "reason": "x", "version": 1, "radiologist_id": both.ids["ada"]}
             filled = path.format(
-                study_uid=uid, report_id=f"report-{uid}", accession_number={FOREIGN: "S1"}.get(uid, "N9")
-            )
+                study_uid=uid, report_id=f"report-{uid}", accession_number={FOREIGN: "S1"}.get(uid, "N9"),
+                radiologist_id=both.ids["sue"] if uid == FOREIGN else "nobody", shift_id=f"shift-{uid}",
+                roster_id=f"roster-{uid}", absence_id=f"absence-{uid}",
+            )  # fmt: skip
             answer = await both.call(method, filled, body, who=who)
             said[uid] = (answer.status, answer.code if answer.status >= 400 else "")
         if letter not in granted:
