@@ -9,12 +9,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from uuid_utils import uuid7
 
 from actors.domain.errors import BadPayload, NotFound
 from actors.domain.profile import USUAL, Profile, profile
+from actors.domain.roster import zone
 from actors.domain.words import SITE_BOUND, Role
 from storage import access, readers
 from storage.credentials import hash_password, new_token
@@ -41,7 +41,10 @@ SELECT site_id FROM rr.site WHERE tenant_id = $1 AND (site_id = $2 OR name = $2)
 _SITE_NAMED = "SELECT site_id FROM rr.site WHERE tenant_id = $1 AND name = $2"
 _SITE_FREE = "SELECT NOT EXISTS (SELECT 1 FROM rr.site WHERE tenant_id = $1 AND site_id = $2)"
 _SITE_ADD = "INSERT INTO rr.site (tenant_id, site_id, name, jurisdiction, issuer) VALUES ($1, $2, $3, $4, $5)"
-_SITE_SET = "UPDATE rr.site SET jurisdiction = coalesce($3, jurisdiction) WHERE tenant_id = $1 AND site_id = $2"
+_SITE_SET = """
+UPDATE rr.site SET jurisdiction = coalesce($3, jurisdiction), privileged = coalesce($4, privileged)
+ WHERE tenant_id = $1 AND site_id = $2
+"""
 
 _PERSON = "SELECT user_id FROM rr.person WHERE email = lower($1)"
 _PERSON_ADD = """
@@ -151,11 +154,7 @@ async def add_tenant(conn: Connection, name: str, time_zone: str | None = None) 
     """
     name = _named(name)
     if time_zone is not None:
-        try:
-            ZoneInfo(time_zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            message = f"There is no time zone {time_zone!r}; one is Europe/Berlin."
-            raise BadPayload(message, {"field": "time_zone"}) from None
+        zone(time_zone)
     tenant_id: str | None = await conn.fetchval(_TENANT_NAMED, name)
     if tenant_id is None:
         tenant_id = slug(name)
@@ -171,10 +170,19 @@ async def add_tenant(conn: Connection, name: str, time_zone: str | None = None) 
     return tenant_id
 
 
-async def add_site(
-    conn: Connection, tenant_id: str, name: str, *, jurisdiction: str | None = None, issuer: str | None = None
+async def add_site(  # noqa: PLR0913 - a row
+    conn: Connection,
+    tenant_id: str,
+    name: str,
+    *,
+    jurisdiction: str | None = None,
+    issuer: str | None = None,
+    privileged: bool | None = None,
 ) -> str:
-    """Add a hospital to a group; return its id. ``issuer`` is of patient ids that arrive without one."""
+    """Add a hospital to a group; return its id. ``issuer`` is of patient ids that arrive without one.
+
+    Its readers need a licence for its ``jurisdiction``, and a privilege of it when it is ``privileged``.
+    """
     name = _named(name)
     site_id: str | None = await conn.fetchval(_SITE_NAMED, tenant_id, name)
     if site_id is None:
@@ -184,8 +192,10 @@ async def add_site(
         issuer = _named(issuer, "issuer") if issuer else site_id
         await conn.execute(_SITE_ADD, tenant_id, site_id, name, jurisdiction, issuer)
         await access.record(conn, tenant_id, None, "site_added", site_id)
-    elif jurisdiction is not None:
-        await conn.execute(_SITE_SET, tenant_id, site_id, jurisdiction)
+        if privileged:
+            await conn.execute(_SITE_SET, tenant_id, site_id, None, privileged)
+    elif jurisdiction is not None or privileged is not None:
+        await conn.execute(_SITE_SET, tenant_id, site_id, jurisdiction, privileged)
         await access.record(conn, tenant_id, None, "site_changed", site_id)
     return site_id
 

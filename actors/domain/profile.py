@@ -83,11 +83,6 @@ class Profile:
             "conflicts": [{"about": c.about.value, "of": c.of} for c in self.conflicts],
         }
 
-    def barred_from(self, site_id: str, referring: str | None, patient_id: str) -> bool:
-        """Whether a conflict of interest forbids a study."""
-        whose = {About.SITE: site_id, About.REFERRING_PHYSICIAN: referring, About.PATIENT: patient_id}
-        return any(whose[c.about] == c.of for c in self.conflicts)
-
 
 def _term(name: str, term: Term) -> dict[str, Any]:
     spelled = {k: v.isoformat() if v else None for k, v in (("from", term.valid_from), ("to", term.valid_to))}

@@ -54,16 +54,20 @@ def spans(terms: Sequence[Term], where: ZoneInfo) -> dict[str, tuple[case.Span, 
     return held
 
 
-def _shifts(stands: Standing, now: datetime) -> tuple[case.Span, ...] | None:
-    """Return the duty that runs now, None when she works without a roster."""
-    if not stands.on_shift:
-        return ()
-    return None if stands.ends_at is None else (case.Span(now.timestamp(), stands.ends_at.timestamp()),)
+def _hours(
+    member: Member, stands: Standing, now: datetime
+) -> tuple[tuple[case.Span, ...] | None, tuple[case.Span, ...]]:
+    """Return the duty that runs now, None when she works without a roster, and the breaks of it that are not over."""
+    if stands.ends_at is None:
+        return (None if stands.on_shift else ()), ()
+    rest = (b for s in member.shifts if s.kind is Kind.DUTY for b in s.breaks if b.ends_at > now)
+    breaks = tuple(case.Span(b.starts_at.timestamp(), b.ends_at.timestamp()) for b in rest)
+    return (case.Span(now.timestamp(), stands.ends_at.timestamp()),), breaks
 
 
 def reader(member: Member, capacity: int, where: ZoneInfo, now: datetime, presence: Presence) -> Reader:
     """Return the reader that the rules of assignment weigh, without her load; ``capacity`` is the policy's."""
-    stands = member.standing(now)
+    shifts, breaks = _hours(member, member.standing(now), now)
     profile = member.profile
     return Reader(
         member.user_id,
@@ -76,6 +80,7 @@ def reader(member: Member, capacity: int, where: ZoneInfo, now: datetime, presen
         profile.subspecialties,
         profile.modalities,
         frozenset(f"{c.about.value}:{c.of}" for c in profile.conflicts),
-        _shifts(stands, now),
+        shifts,
+        breaks,
         may_sign_final=member.role is Role.RADIOLOGIST,
     )

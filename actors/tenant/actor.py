@@ -134,7 +134,7 @@ class TenantActor:
     async def _call_roll(self, ledger: Ledger) -> None:
         """Reckon anew who reads, and tell the feed of whoever is another than it said."""
         policy = await self._world.directory.policy(self._key.tenant_id)
-        ledger.sites = await self._world.directory.sites(self._key.tenant_id)
+        ledger.place(await self._world.directory.sites(self._key.tenant_id))
         ledger.rules = ledger.minutes.rules = policy.assignment
         readers = await self._muster.roll({s.reading_by for s in ledger.studies.values() if s.reading_by})
         ledger.meet(readers, self._world.now().timestamp())

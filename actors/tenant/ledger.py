@@ -54,6 +54,12 @@ class Ledger:
         self._hands: dict[str, set[str]] = {}  # reader → studies that count in her load
         self._seen: dict[str, tuple[int, Waiting]] = {}  # study → its journal version, and how the rules see it
 
+    def place(self, sites: dict[str, Site]) -> None:
+        """Take the sites as they are; what they demand of readers may have changed."""
+        if sites != self.sites:
+            self.sites = sites
+            self._seen.clear()
+
     def know(self, studies: dict[str, Study]) -> None:
         """Take every open study, read anew."""
         for study in studies.values():

@@ -6,17 +6,15 @@ Everything may be said twice: the second time changes what differs and prints th
 from __future__ import annotations
 
 import json
-from datetime import datetime  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
-import msgspec
 import typer
 
 from actors.domain.errors import BadPayload
 from actors.domain.policy import policy
 from actors.domain.words import Role, spelled
-from readingroom.cli import past, tokens
-from readingroom.cli.instance import AsJson, Data, Hand, SiteNames, TenantName, act, instant_given, refuse, say
+from readingroom.cli import past, staff, tokens
+from readingroom.cli.instance import AsJson, Data, Hand, SiteNames, TenantName, act, refuse, say
 from storage import access, admin, peers, policies, sessions
 
 app = typer.Typer(
@@ -37,11 +35,11 @@ _tenants = _group("tenant", "Reading groups.")
 _sites = _group("site", "The hospitals that a group reads for.")
 _users = _group("user", "People and what they are where.")
 _people = _group("people", "People and what they are where.")
-_readers = _group("reader", "What a radiologist may read.")
-_shifts = _group("shift", "The roster.")
 _aes = _group("ae", "DICOM application entities: who calls us, and where we send.")
 _webhooks = _group("webhook", "Who is told of signed reports.")
 _policies = _group("policy", "How long offers stay open, when clocks warn and breach, how much one may hold.")
+app.add_typer(staff.readers, name="reader")
+app.add_typer(staff.shifts, name="shift")
 app.add_typer(tokens.app, name="token")
 app.add_typer(past.audits, name="audit")
 app.command("replay", epilog="Example: readingroom admin replay 1.2.840.1 --at 2026-03-01T03:14Z --json")(past.replay)
@@ -73,6 +71,7 @@ def site_add(  # noqa: PLR0913 - one parameter a flag
     *,
     tenant: TenantName,
     jurisdiction: Annotated[str | None, typer.Option(help="A licence that readers need, as US-CA.")] = None,
+    privileged: Annotated[bool | None, typer.Option(help="Whether readers need a privilege of this site.")] = None,
     issuer: Annotated[str | None, typer.Option(help="Issuer of patient ids that arrive without one.")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -81,7 +80,9 @@ def site_add(  # noqa: PLR0913 - one parameter a flag
 
     async def work(hand: Hand) -> str:
         tenant_id = await hand.tenant(tenant)
-        return await admin.add_site(hand.conn, tenant_id, name, jurisdiction=jurisdiction, issuer=issuer)
+        return await admin.add_site(
+            hand.conn, tenant_id, name, jurisdiction=jurisdiction, issuer=issuer, privileged=privileged
+        )
 
     say(act(data, work), as_json=as_json)
 
@@ -137,58 +138,6 @@ def people_deactivate(
         tenant_id = await hand.tenant(tenant) if tenant is not None else None
         await admin.deactivate(hand.conn, user_id, tenant_id)
         await sessions.revoke_person(hand.conn, user_id, tenant_id)
-        hand.changed.append(f"user:{user_id}")
-        return user_id
-
-    say(act(data, work), as_json=as_json)
-
-
-@_readers.command(
-    "set",
-    epilog="Example: readingroom admin reader set --tenant north-star --email ada@example.org --subspecialty neuro",
-)
-def reader_set(  # noqa: PLR0913 - one parameter a flag
-    *,
-    tenant: TenantName,
-    email: Annotated[str, typer.Option("--email", "--user", help="Which radiologist.")],
-    licence: Annotated[list[str] | None, typer.Option(help="A jurisdiction, as US-CA; repeat.")] = None,
-    subspecialty: Annotated[list[str] | None, typer.Option(help="As neuro or chest; repeat.")] = None,
-    modality: Annotated[list[str] | None, typer.Option(help="As CT or MR; repeat.")] = None,
-    capacity: Annotated[int | None, typer.Option(min=1, help="How many at a time.")] = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say what a radiologist may read and how much at a time; print her ID."""
-
-    async def work(hand: Hand) -> str:
-        tenant_id, user_id = await hand.tenant(tenant), await admin.person(hand.conn, email)
-        what = admin.Reader(licence or None, subspecialty or None, modality or None, capacity)
-        await admin.set_reader(hand.conn, tenant_id, user_id, what)
-        hand.changed.append(f"user:{user_id}")
-        return user_id
-
-    say(act(data, work), as_json=as_json)
-
-
-@_shifts.command(
-    "add",
-    epilog="Example: readingroom admin shift add --tenant north-star --email ada@example.org --from 2026-03-01T08:00Z "
-    "--to 2026-03-01T18:00Z",
-)
-def shift_add(  # noqa: PLR0913 - one parameter a flag
-    *,
-    tenant: TenantName,
-    email: Annotated[str, typer.Option("--email", "--user", help="Which radiologist.")],
-    starts_at: Annotated[datetime, typer.Option("--from", parser=instant_given, metavar="INSTANT", help="ISO 8601.")],
-    ends_at: Annotated[datetime, typer.Option("--to", parser=instant_given, metavar="INSTANT", help="ISO 8601.")],
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Put a radiologist on the roster; print her ID."""
-
-    async def work(hand: Hand) -> str:
-        tenant_id, user_id = await hand.tenant(tenant), await admin.person(hand.conn, email)
-        await admin.add_shift(hand.conn, tenant_id, user_id, starts_at, ends_at)
         hand.changed.append(f"user:{user_id}")
         return user_id
 
@@ -271,7 +220,7 @@ def policy_set(
 
     async def work(hand: Hand) -> str:
         tenant_id = await hand.tenant(tenant)
-        if msgspec.json.encode(body) != msgspec.json.encode(await policies.read(hand.conn, tenant_id)):
+        if body != await policies.read(hand.conn, tenant_id):
             version = await policies.write(hand.conn, tenant_id, body, None)
             await access.record(hand.conn, tenant_id, None, "policy_set", str(version))
             hand.changed.append(f"tenant:{tenant_id}")

@@ -252,6 +252,24 @@ async def test_readers_have_skills_and_shifts(north: Shell) -> None:
     await north.run(f"{shift} soon", code=2)
 
 
+async def test_readers_and_shifts_come_by_the_sheet_whole_or_not_at_all(north: Shell, tmp_path: Path) -> None:
+    await north.run("user add --tenant north-star --role radiologist --email ada@x.org")
+    file = tmp_path / "sheet.csv"
+    file.write_text("email,licences,modalities\nada@x.org,US-CA 2024-01-01..,CT=3; MR\n")
+    take = "reader import --tenant north-star"
+    assert await north.run(f"{take} --dry-run", str(file)) == "1 of 1 rows would change something."
+    assert await north.run(take, str(file)) == "1 of 1 rows changed something."
+    assert json.loads(await north.run(f"{take} --json", str(file)))["changed"] == 0
+    file.write_text("email,starts,ends\nada@x.org,2027-03-13 22:00,06:00\neve@x.org,2027-03-13 22:00,06:00\n")
+    said = await north.run("shift import --tenant north-star", str(file), code=2)
+    assert "line 3, email" in said
+    assert await north.sql("SELECT 1 FROM rr.shift") == []
+    file.write_text("email,starts,ends,time_zone\nada@x.org,2027-03-13 22:00,06:00,America/New_York\n")
+    await north.run("shift import --tenant north-star", str(file))
+    [row] = await north.sql("SELECT ends_at - starts_at AS lasts FROM rr.shift")
+    assert row["lasts"].total_seconds() == 7 * 3600  # the clocks go forward that night
+
+
 async def test_every_change_is_audited(north: Shell) -> None:
     await north.run("user add --tenant north-star --role manager --email max@x.org")
     await north.run("token --user max@x.org")
@@ -277,7 +295,7 @@ async def test_every_command_has_help_with_an_example(servers: Settings) -> None
     shell = Shell(servers)
     for line in (
         "tenant add", "site add", "user add", "ae add", "webhook add", "policy set", "people deactivate", "shift add",
-        "reader set", "token", "token revoke",
+        "shift import", "reader set", "reader import", "token", "token revoke",
     ):  # fmt: skip
         shown = await shell.run(f"{line} --help")
         assert "Example" in shown

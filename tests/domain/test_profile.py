@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from actors.domain.assignment.case import Waiting
+from actors.domain.assignment.rules import Rules
+from actors.domain.assignment.table import ineligible
 from actors.domain.errors import BadPayload
 from actors.domain.profile import Profile, Term, profile
 from actors.domain.roster import Kind, Shift, Span
@@ -16,6 +19,7 @@ from actors.domain.words import Presence, Role
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 H = timedelta(hours=1)
+UTC_ZONE, ONLINE = ZoneInfo("UTC"), Presence.ONLINE
 WHOLE = {
     "licences": [{"jurisdiction": "us-me", "valid_from": "2024-01-01", "valid_to": "2026-12-31"},
                  {"jurisdiction": "NO", "valid_from": None, "valid_to": None}],
@@ -70,12 +74,25 @@ def test_a_licence_ends_with_its_last_day_where_the_group_is() -> None:
     assert [held.holds((begins + d).timestamp()) for d in (-H, 0 * H, 23 * H, 24 * H)] == [False, True, True, False]
 
 
-def test_a_conflict_of_interest_is_about_a_site_a_physician_or_a_patient() -> None:
-    made = profile(WHOLE)
-    assert made.barred_from("hill", None, "p1")
-    assert made.barred_from("harbor", "pam", "p1")
-    assert made.barred_from("harbor", None, "p9")
-    assert not made.barred_from("harbor", "eve", "p1")
+@pytest.mark.parametrize(
+    "study", [{"site_id": "hill"}, {"referring": "pam"}, {"patient_id": "p9"}], ids=["site", "physician", "patient"]
+)
+def test_a_conflict_of_interest_forbids_a_study(study: dict[str, str]) -> None:
+    ada = reader(Member("ada", "Ada", Role.RADIOLOGIST, Presence.ONLINE, profile(WHOLE)), 5, UTC_ZONE, NOW, ONLINE)
+    usual = {"site_id": "harbor", "referring": "eve", "patient_id": "p1"}
+    why = [ineligible(Waiting("1.2", **fields), ada, Rules(), NOW.timestamp(), 5) for fields in (usual, usual | study)]
+    assert why == [None, "has a conflict of interest"]
+
+
+def test_a_break_is_said_to_be_one() -> None:
+    day = Shift(NOW - H, NOW + 2 * H, breaks=(Span(NOW, NOW + H),))
+    ada = Member("ada", "Ada", Role.RADIOLOGIST, Presence.ONLINE, shifts=[day])
+    case = Waiting("1.2")
+    said = [
+        ineligible(case, reader(ada, 5, UTC_ZONE, at, ONLINE), Rules(), at.timestamp(), 5)
+        for at in (NOW - H / 2, NOW, NOW + H, NOW + 2 * H)
+    ]
+    assert said == [None, "is on a break", None, "is not on shift"]
 
 
 def test_a_member_is_a_reader_with_her_hours_and_what_holds_now() -> None:

@@ -7,7 +7,23 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from storage import access, admin, orders_read, peers, people, policies, reports_read, sessions, studies_read, worklist
+from storage import (
+    access,
+    admin,
+    answers,
+    orders_read,
+    peers,
+    people,
+    policies,
+    readers,
+    reports_read,
+    rosters,
+    sessions,
+    sheets,
+    shifts,
+    studies_read,
+    worklist,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -15,12 +31,14 @@ if TYPE_CHECKING:
     from readingroom.settings import Settings
 
 _BY: dict[str, tuple[ModuleType, ...]] = {
-    "rr_app": (access, orders_read, policies, reports_read, studies_read, worklist),
+    "rr_app": (
+        access, answers, orders_read, policies, readers, reports_read, rosters, sheets, shifts, studies_read, worklist,
+    ),
     "rr_login": (access, people, sessions),
-    "rr_admin": (access, admin, peers, policies, sessions),
-}
+    "rr_admin": (access, admin, peers, policies, readers, rosters, sessions, sheets, shifts),
+}  # fmt: skip
 _WHOLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
-_FRAGMENTS = {"_WHO", "ROW", "_REPORT"}  # others begin with them
+_FRAGMENTS = {"_WHO", "ROW", "_ROW", "_REPORT", "_ABSENCE"}  # others begin with them
 
 
 def _statements() -> list[tuple[str, str, str]]:
