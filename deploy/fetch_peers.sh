@@ -9,7 +9,7 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 peers=${READINGROOM_PEERS:-"$here/.peers"}
 programs="echoscu storescu dcmsend findscu movescu getscu termscu storescp dcmdump dcmconv dump2dcm dcmqrscp wlmscpfs Orthanc"
-packages="dcmtk orthanc"
+packages="dcmtk orthanc orthanc-dicomweb"
 
 say() { printf 'peers: %s\n' "$*"; }
 fail() { printf 'peers: %s\n' "$*" >&2; exit 1; }
@@ -40,9 +40,9 @@ apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-br
 # Virtual packages have no version to download.
 # shellcheck disable=SC2046
 apt-cache show --no-all-versions $(cat "$work/names") 2>/dev/null | sed -n 's/^Package: //p' | sort -u > "$work/real"
-[ "$(grep -Ecx 'dcmtk|orthanc' "$work/real")" = 2 ] || fail "apt does not know dcmtk and orthanc; as root, apt-get update may help"
+[ "$(grep -Ecx 'dcmtk|orthanc|orthanc-dicomweb' "$work/real")" = 3 ] || fail "apt does not know dcmtk, orthanc and orthanc-dicomweb; as root, apt-get update may help"
 
-say "downloading dcmtk and Orthanc with $(($(wc -l < "$work/real") - 2)) libraries (nothing is installed)"
+say "downloading dcmtk and Orthanc with $(($(wc -l < "$work/real") - 3)) libraries (nothing is installed)"
 # shellcheck disable=SC2046
 (cd "$work" && apt-get -qq download $(cat real)) >"$work/log" 2>&1 ||
     fail "download failed: $(tail -n 1 "$work/log"). As root, apt-get update may help."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
+
+from storage.faults import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -14,14 +16,24 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
 
-# Local to the transaction, so a pooled connection never carries one tenant into the next.
-_SCOPE = "SELECT set_config('rr.tenants', $1, true), set_config('rr.sites', $2, true)"
+# Local to the transaction, so a pooled connection never carries one tenant into the next. One round trip begins and
+# scopes; a simple query takes no parameters, hence the quotes.
+_BEGIN = "BEGIN ISOLATION LEVEL {}; SELECT set_config('rr.tenants', {}, true), set_config('rr.sites', {}, true){}"
+_GENERIC = ", set_config('plan_cache_mode', 'force_generic_plan', true)"
 
 
 def literal(values: Iterable[str]) -> str:
     """Return a PostgreSQL text[] literal."""
     quoted = ('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values)
     return "{" + ",".join(quoted) + "}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+async def _keep(_: Any) -> None:
+    """Reset nothing: whatever a transaction set ended with it, and asyncpg rolls an open one back by itself."""
 
 
 class Database:
@@ -34,7 +46,7 @@ class Database:
     async def open(self) -> Database:
         """Connect; raises OSError or asyncpg.PostgresError when the database is away."""
         self._pool = await asyncpg.create_pool(
-            self._dsn, min_size=self._min, max_size=self._max, timeout=5, command_timeout=30
+            self._dsn, min_size=self._min, max_size=self._max, timeout=5, command_timeout=30, reset=_keep
         )
         return self
 
@@ -54,15 +66,36 @@ class Database:
     @asynccontextmanager
     async def scope(self, tenants: Iterable[str] = (), sites: Iterable[str] | None = None) -> AsyncIterator[Connection]:
         """A transaction that sees these tenants; ``sites`` None means every site of theirs."""
-        async with self.pool.acquire() as conn, conn.transaction():
-            await conn.execute(_SCOPE, literal(tenants), "*" if sites is None else literal(sites))
+        async with self._transaction(literal(tenants), "*" if sites is None else literal(sites)) as conn:
             yield conn
 
     @asynccontextmanager
-    async def view(self, who: Principal, *, snapshot: bool = False) -> AsyncIterator[Connection]:
-        """A transaction that sees what the session may see; ``snapshot`` reads one instant."""
-        isolation: Literal["repeatable_read", "read_committed"] = "repeatable_read" if snapshot else "read_committed"
-        async with self.pool.acquire() as conn, conn.transaction(isolation=isolation):
-            sites = "*" if who.all_sites else literal(sorted(who.sites))
-            await conn.execute(_SCOPE, literal([who.tenant_id] if who.tenant_id else []), sites)
+    async def view(self, who: Principal, *, snapshot: bool = False, generic: bool = False) -> AsyncIterator[Connection]:
+        """A transaction that sees what the session may see.
+
+        Args:
+            who: whose view it is.
+            snapshot: read one instant throughout.
+            generic: plan each statement once, whatever its parameters; for statements put together from what is asked,
+                where planning would take longer than finding.
+        """
+        sites = "*" if who.all_sites else literal(sorted(who.sites))
+        isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
+        tenants = literal([who.tenant_id] if who.tenant_id else [])
+        async with self._transaction(tenants, sites, isolation, generic=generic) as conn:
             yield conn
+
+    @asynccontextmanager
+    async def _transaction(
+        self, tenants: str, sites: str, isolation: str = "READ COMMITTED", *, generic: bool = False
+    ) -> AsyncIterator[Connection]:
+        begin = _BEGIN.format(isolation, _quoted(tenants), _quoted(sites), _GENERIC if generic else "")
+        async with self.pool.acquire() as conn:
+            await conn.execute(begin)
+            try:
+                yield conn
+            except BaseException:
+                with suppress(*AWAY):  # gone with its connection
+                    await conn.execute("ROLLBACK")
+                raise
+            await conn.execute("COMMIT")

@@ -26,6 +26,7 @@ Handler: TypeAlias = "Callable[[web.Request, Principal], Awaitable[web.StreamRes
 READ = "dicomweb_read"
 OPENING_S = 600
 _MOST = 50_000
+_BELIEVED_S, _SERIES = 0.5, 64  # as long as a session is; series being read at a time
 
 log = structlog.get_logger()
 
@@ -65,6 +66,7 @@ class Reader:
     def __init__(self, deps: Deps) -> None:
         self._db = deps.app_db
         self._openings = Openings()
+        self._series: dict[tuple[Principal, str, str], tuple[float, dict[str, dicom.Stored]]] = {}
 
     async def headers(self, who: Principal, *uids: str) -> list[str]:
         """Return DICOM JSON texts of the instances below a study, series or instance.
@@ -83,6 +85,34 @@ class Reader:
         """
         places: list[dicom.Stored] = (await self._look(who, uids, dicom.stored))[0]
         return places
+
+    async def edition(self, who: Principal, *uids: str) -> tuple[int, ...]:
+        """Return what tells one state of a study's or series' headers from the next.
+
+        Raises:
+            NotFound: not in view.
+        """
+        editions: list[tuple[int, ...]] = (await self._look(who, uids, dicom.edition))[0]
+        return editions[0]
+
+    async def place(self, who: Principal, study_uid: str, series_uid: str, sop_uid: str) -> dicom.Stored:
+        """Return where an instance lies; who reads a series frame by frame is looked up once in half a second.
+
+        Raises:
+            NotFound: not in view.
+        """
+        if who.role in dicom.FINAL_ONLY:  # what these see changes with the study
+            return (await self.stored(who, study_uid, series_uid, sop_uid))[0]
+        key, now = (who, study_uid, series_uid), time.monotonic()
+        known = self._series.get(key)
+        if known is None or known[0] < now or sop_uid not in known[1]:
+            places = {place.sop_uid: place for place in await self.stored(who, study_uid, series_uid)}
+            if len(self._series) >= _SERIES:
+                self._series = {k: v for k, v in self._series.items() if v[0] >= now}
+            known = self._series[key] = (now + _BELIEVED_S, places)
+        if sop_uid not in known[1]:
+            raise NotFound
+        return known[1][sop_uid]
 
     async def instance(self, who: Principal, *uids: str) -> tuple[dicom.Stored, str]:
         """Return where an instance lies, and its header.

@@ -102,7 +102,7 @@ class Frames:
 
     async def frames(self, request: web.Request, who: Principal) -> web.StreamResponse:
         """``…/instances/{instance}/frames/{frames}``."""
-        [place] = await self._reader.stored(who, *(request.match_info[n] for n in ("study", "series", "instance")))
+        place = await self._reader.place(who, *(request.match_info[n] for n in ("study", "series", "instance")))
         wanted = numbers(request.match_info["frames"])
         form = frames_form(request, place.transfer_syntax, len(wanted))
         kept = cached(place, "frames", request.match_info["frames"], str(form))

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.dicomweb.access import Reader, reading
 from gateway.dicomweb.frames import Frames, Images
+from gateway.dicomweb.metadata import Metadata
 from gateway.dicomweb.qido import Qido
 from gateway.dicomweb.rendered import Rendered
 from gateway.dicomweb.wado import Wado
@@ -27,7 +28,7 @@ def routes(deps: Deps) -> list[web.RouteDef]:
     reader = Reader(deps)
     store = ObjectStore(deps.settings.objects)
     images = Images(store)
-    qido, wado = Qido(deps), Wado(reader, store)
+    qido, wado, headers = Qido(deps), Wado(reader, store), Metadata(reader)
     frames, rendered = Frames(reader, images), Rendered(reader, images)
     table = {
         ROOT + "/studies": qido.studies,
@@ -44,7 +45,7 @@ def routes(deps: Deps) -> list[web.RouteDef]:
     for level in (_STUDY, _SERIES, _INSTANCE):
         table |= {
             level: wado.instances,
-            level + "/metadata": wado.metadata,
+            level + "/metadata": headers.metadata,
             level + "/rendered": rendered.rendered,
             level + "/thumbnail": rendered.thumbnail,
         }

@@ -1,18 +1,17 @@
-"""WADO-RS: whole instances, metadata, and what headers leave out (PS3.18 10.4)."""
+"""WADO-RS: whole instances, and what headers leave out (PS3.18 10.4)."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 from aiohttp import web
 
 from actors.domain.errors import NotFound
 from gateway.dicomweb import bulk
-from gateway.dicomweb.answer import Multipart, cached, tagged, unchanged
-from gateway.dicomweb.negotiation import DICOM, JSON, OCTETS, accepted, dicom_form, want_json
+from gateway.dicomweb.answer import Multipart, cached, unchanged
+from gateway.dicomweb.negotiation import DICOM, OCTETS, accepted, dicom_form
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from storage.objects import ObjectStore
 
 _CHUNK = 1 << 18
-_COMPRESS = 1 << 14
-_LEFT_OUT = re.compile(r'\{"vr": "(?:O[BDFLVW]|UN)"\}')  # as PostgreSQL prints jsonb
 
 
 def _uids(request: web.Request) -> tuple[str, ...]:
@@ -36,20 +33,6 @@ class Wado:
 
     def __init__(self, reader: Reader, store: ObjectStore) -> None:
         self._reader, self._store = reader, store
-
-    async def metadata(self, request: web.Request, who: Principal) -> web.StreamResponse:
-        """``…/metadata`` of a study, series or instance: every header, in order."""
-        headers = await self._reader.headers(who, *_uids(request))
-        want_json(request)
-        base = f"{request.scheme}://{request.host}/dicom-web/studies/"
-        body = ("[" + ",".join(_with_uris(text, base) for text in headers) + "]").encode()
-        kept = tagged(body)
-        if (answer := unchanged(request, kept)) is not None:
-            return answer
-        response = web.Response(body=body, content_type=JSON, headers=kept)
-        if len(body) > _COMPRESS and "gzip" in request.headers.get("Accept-Encoding", ""):
-            response.enable_compression(web.ContentCoding.gzip)
-        return response
 
     async def instances(self, request: web.Request, who: Principal) -> web.StreamResponse:
         """A study, series or instance: DICOM files, byte for byte as received."""
@@ -159,22 +142,3 @@ def _span(request: web.Request, size: int) -> tuple[int, int]:
     except ValueError:
         return 0, size
     return (start, stop) if start < stop else (0, size)
-
-
-def _with_uris(text: str, base: str) -> str:
-    """Return a header in which long values that were left out say where they are (PS3.18 F.2.6)."""
-    if not _LEFT_OUT.search(text):
-        return text
-    header: dict[str, Any] = msgspec.json.decode(text)
-    uids = [header.get(tag, {}).get("Value", [""])[0] for tag in ("0020000D", "0020000E", "00080018")]
-    _name_left_out(header, base + "{}/series/{}/instances/{}/bulkdata/".format(*uids))
-    return msgspec.json.encode(header).decode()
-
-
-def _name_left_out(data: dict[str, Any], base: str) -> None:
-    for tag, element in data.items():
-        if element.get("vr") == "SQ":
-            for i, item in enumerate(element.get("Value") or ()):
-                _name_left_out(item, f"{base}{tag}/{i}/")
-        elif len(element) == 1 and _LEFT_OUT.fullmatch(f'{{"vr": "{element["vr"]}"}}'):
-            element["BulkDataURI"] = base + tag

@@ -1,0 +1,114 @@
+"""WADO-RS metadata: every header of a study, series or instance, kept in memory until images come (PS3.18 10.4.1.1.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from gateway.dicomweb.answer import tagged, unchanged
+from gateway.dicomweb.negotiation import JSON, want_json
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from actors.domain.identity import Principal
+    from gateway.dicomweb.access import Reader
+
+MAX_BYTES = 64 << 20
+_COMPRESS, _QUICK = 1 << 14, 1  # bytes below which compressing saves nothing; gzip's level
+_INSTANCE = 3  # UIDs that name an instance
+_LEFT_OUT = re.compile(r'\{"vr": "(?:O[BDFLVW]|UN)"\}')  # as PostgreSQL prints jsonb
+
+
+class Kept:
+    """Bodies by what they are of; the one asked for longest ago goes first."""
+
+    def __init__(self, most: int = MAX_BYTES) -> None:
+        self._most, self._bytes = most, 0
+        self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
+
+    def get(self, key: Hashable) -> bytes | None:
+        """Return a body, if it is still there."""
+        body = self._bodies.get(key)
+        if body is not None:
+            self._bodies.move_to_end(key)
+        return body
+
+    def put(self, key: Hashable, body: bytes) -> None:
+        """Keep a body, in place of the one of that key."""
+        self._bytes += len(body) - len(self._bodies.pop(key, b""))
+        self._bodies[key] = body
+        while self._bytes > self._most:
+            self._bytes -= len(self._bodies.popitem(last=False)[1])
+
+
+class Metadata:
+    """Handler of ``…/metadata``."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader, self._kept = reader, Kept()
+
+    async def metadata(self, request: web.Request, who: Principal) -> web.StreamResponse:
+        """Give the headers in order, as DICOM JSON."""
+        given = request.match_info
+        uids = tuple(given[name] for name in ("study", "series", "instance") if name in given)
+        body = await self._body(who, uids, f"{request.scheme}://{request.host}/dicom-web/studies/")
+        want_json(request)
+        headers = tagged(body)
+        if (answer := unchanged(request, headers)) is not None:
+            return answer
+        if len(body) > _COMPRESS and "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            body = await self._packed(headers["ETag"], body)
+        return web.Response(body=body, content_type=JSON, headers=headers)
+
+    async def _body(self, who: Principal, uids: tuple[str, ...], base: str) -> bytes:
+        """Return the answer; whether it may be seen is asked each time, what it says only after images came.
+
+        Raises:
+            NotFound: not in view.
+        """
+        if len(uids) == _INSTANCE:
+            return _made(await self._reader.headers(who, *uids), base)
+        key = (who.tenant_id, uids, base, await self._reader.edition(who, *uids))
+        body = self._kept.get(key)
+        if body is None:
+            body = _made(await self._reader.headers(who, *uids), base)
+            self._kept.put(key, body)
+        return body
+
+    async def _packed(self, tag: str, body: bytes) -> bytes:
+        packed = self._kept.get(tag)
+        if packed is None:
+            packed = await asyncio.to_thread(gzip.compress, body, _QUICK)
+            self._kept.put(tag, packed)
+        return packed
+
+
+def _made(headers: list[str], base: str) -> bytes:
+    return ("[" + ",".join(_with_uris(text, base) for text in headers) + "]").encode()
+
+
+def _with_uris(text: str, base: str) -> str:
+    """Return a header in which long values that were left out say where they are (PS3.18 F.2.6)."""
+    if not _LEFT_OUT.search(text):
+        return text
+    header: dict[str, Any] = msgspec.json.decode(text)
+    uids = [header.get(tag, {}).get("Value", [""])[0] for tag in ("0020000D", "0020000E", "00080018")]
+    _name_left_out(header, base + "{}/series/{}/instances/{}/bulkdata/".format(*uids))
+    return msgspec.json.encode(header).decode()
+
+
+def _name_left_out(data: dict[str, Any], base: str) -> None:
+    for tag, element in data.items():
+        if element.get("vr") == "SQ":
+            for i, item in enumerate(element.get("Value") or ()):
+                _name_left_out(item, f"{base}{tag}/{i}/")
+        elif len(element) == 1 and _LEFT_OUT.fullmatch(f'{{"vr": "{element["vr"]}"}}'):
+            element["BulkDataURI"] = base + tag
