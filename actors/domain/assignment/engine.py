@@ -14,20 +14,21 @@ import numpy as np
 from msgspec import structs
 from scipy.optimize import linear_sum_assignment
 
-from actors.domain.assignment.explain import explained
+from actors.domain.assignment.explain import Numbers, explained
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.order import ranked
 from actors.domain.assignment.points import Points
 from actors.domain.assignment.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from actors.domain.assignment.case import Choice, Reader, Waiting
     from actors.domain.assignment.rules import Rules
 
+_AT_ONCE = 150  # studies matched together: the cost of a matching grows with their square
 _KEPT = 1e9  # points of staying in the pool: only when nobody is left
 
 
@@ -63,9 +64,7 @@ def next_for(  # noqa: PLR0913, PLR0917 - as ``decide``
     minutes: Minutes | None = None,
 ) -> Choice | None:
     """Return what a reader who asks for work is given: the head of her order, up to her capacity, None when nothing."""
-    table = _asking(pool, reader, rules, now, minutes)
-    rows = [i for i in ranked(table) if table.may[i, 0]]
-    return _Round(table, seed).give(rows[0], 0, rows) if rows else None
+    return _Round(_asking(pool, reader, rules, now, minutes), seed).head()
 
 
 def window(
@@ -90,11 +89,15 @@ class _Round:
         self._table, self._seed = table, seed
         self._points = Points(table, seed)
         self._patients: dict[str, list[int]] = {}
+        self._place: dict[int, int] = {}
 
     def run(self) -> list[Choice]:
         """Give what can be given."""
         table = self._table
-        rows = [int(i) for i in ranked(table) if table.may[i].any()] if table.may.any() else []
+        if not table.may.any():
+            return []
+        able = table.able().tolist()
+        rows = [i for i in ranked(table).tolist() if able[i]]
         for i in rows:
             if table.pool[i].patient_id:
                 self._patients.setdefault(table.pool[i].patient_id, []).append(i)
@@ -102,12 +105,14 @@ class _Round:
         if table.rules.matching:
             rows = self._families_first(rows)
         while rows:
-            columns = int(table.may.any(axis=0).sum())
+            self._place = {i: n for n, i in enumerate(rows)}
+            columns = int(np.count_nonzero(table.may.any(axis=0)))
             together = table.rules.matching and len(rows) > 1 and columns > 1 and not self._siblings(rows[0])
             batch = self._heads(rows, columns) if together else rows[:1]
-            for i, j in self._matched(batch) if len(batch) > 1 else self._best(batch[0]):
-                choices += self._with_siblings(i, j, rows)
-            rows = [i for i in rows if table.may[i].any()]
+            for i, j, points in self._matched(np.array(batch)):
+                choices += self._with_siblings(i, j, points)
+            able = table.able().tolist()
+            rows = [i for i in rows if able[i]]
         return choices
 
     def _families_first(self, rows: list[int]) -> list[int]:
@@ -124,12 +129,7 @@ class _Round:
 
     def _heads(self, rows: list[int], columns: int) -> list[int]:
         """Return the first single studies, as many as readers have room; families are given one after the other."""
-        return [i for i in rows if not self._siblings(i)][:columns]
-
-    def _best(self, i: int) -> Iterator[tuple[int, int]]:
-        total = self._points.total(self._points.of(np.array([i])))[0]
-        total = total + self._roomless(i)
-        yield i, int(np.argmin(np.where(self._table.may[i], total, np.inf)))
+        return [i for i in rows if not self._siblings(i)][: min(columns, _AT_ONCE)]
 
     def _roomless(self, i: int) -> NDArray[np.float64]:
         """Return points against those who have no room for the whole of a patient's studies."""
@@ -142,42 +142,53 @@ class _Round:
         weight: float = table.rules.balance.patient
         return np.asarray(weight * np.maximum(len(siblings) + 1 - fits, 0))
 
-    def _matched(self, batch: list[int]) -> list[tuple[int, int]]:
+    def _matched(self, batch: NDArray[np.intp]) -> list[tuple[int, int, NDArray[np.float64]]]:
         """Return the cheapest matching of the batch; the most urgent are never the ones left over."""
-        table, rows = self._table, np.array(batch)
-        total = self._points.total(self._points.of(rows))
-        for row, i in enumerate(batch):
-            total[row] += self._roomless(i)
-        columns = np.flatnonzero(table.may[rows].any(axis=0))
-        able = table.may[np.ix_(rows, columns)]
-        urgent = (len(batch) - np.arange(len(batch)))[:, None] * (_KEPT / 100)
-        kept = np.full((len(batch), len(batch)), np.inf)
-        np.fill_diagonal(kept, (_KEPT + urgent)[:, 0])
-        cost = np.hstack([np.where(able, total[:, columns], np.inf), kept])
+        table, n = self._table, len(batch)
+        points = self._points.of(batch)
+        total = self._points.total(points)
+        for row, i in enumerate(batch.tolist()):
+            if self._siblings(i):
+                total[row] += self._roomless(i)
+        if n == 1:
+            j = int(np.argmin(np.where(table.may[batch[0]], total[0], np.inf)))
+            return [(int(batch[0]), j, points[:, 0])]
+        columns = np.flatnonzero(table.may[batch].any(axis=0))
+        cost = np.full((n, len(columns) + n), np.inf)
+        cost[:, : len(columns)] = np.where(table.may[np.ix_(batch, columns)], total[:, columns], np.inf)
+        cost[np.arange(n), len(columns) + np.arange(n)] = _KEPT + (n - np.arange(n)) * (_KEPT / 100)
         found, where = linear_sum_assignment(cost)
-        return [(batch[r], int(columns[c])) for r, c in zip(found, where, strict=True) if c < len(columns)]
+        pairs = zip(found.tolist(), where.tolist(), strict=True)
+        return [(int(batch[r]), int(columns[c]), points[:, r]) for r, c in pairs if c < len(columns)]
 
     def _siblings(self, i: int) -> list[int]:
         """Return the other studies of its patient that still wait."""
         same = self._patients.get(self._table.pool[i].patient_id, ())
         return [k for k in same if k != i and self._table.may[k].any()]
 
-    def _with_siblings(self, i: int, j: int, rows: list[int]) -> list[Choice]:
+    def _with_siblings(self, i: int, j: int, points: NDArray[np.float64]) -> list[Choice]:
         """Give a study, and its patient's others to the same reader while she may have them and is in time."""
         table = self._table
         siblings = self._siblings(i)
-        given = [self.give(i, j, rows)]
+        given = [self.give(i, j, points)]
         for k in siblings:
             done_at = table.now + (table.ahead[j] + table.by_kind[table.kind[k], j]) * 60.0
             if table.may[k, j] and table.load[j] < table.capacity[j] and done_at <= table.due[k]:
-                given.append(self.give(k, j, rows))
+                given.append(self.give(k, j, self._points.of(np.array([k]))[:, 0]))
         return given
 
-    def give(self, i: int, j: int, rows: Sequence[int]) -> Choice:
-        """Record one choice, with its reasons as they are before it is made."""
-        points = self._points.of(np.array([i]))
-        total = self._points.total(points)[0]
-        choice = explained(self._table, i, j, {name: p[0] for name, p in points.items()}, total, rows)
+    def give(self, i: int, j: int, points: NDArray[np.float64]) -> Choice:
+        """Record one choice with the numbers that decided, (names, readers)."""
+        total = self._points.total(points[:, None])[0]
+        position = (self._place.get(i, 0) + 1, len(self._place))
+        choice = explained(self._table, i, j, Numbers(self._points.names, points, total), position)
         self._table.take(i, j)
         self._points.take(i, j)
         return choice
+
+    def head(self) -> Choice | None:
+        """Give the only reader the first study of her order, None when there is none."""
+        table = self._table
+        rows = [i for i in ranked(table).tolist() if table.may[i, 0]]
+        self._place = {i: n for n, i in enumerate(rows)}
+        return self.give(rows[0], 0, self._points.of(np.array(rows[:1]))[:, 0]) if rows else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,52 +11,69 @@ from actors.domain.assignment.case import Choice
 from actors.domain.assignment.table import ineligible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from actors.domain.assignment.case import Reader, Waiting
     from actors.domain.assignment.table import Table
 
 _SHOWN = 5  # runners-up, and of those who may not
+_WEIGHTS = {"minutes": "speed"}  # points whose weight has another name
+_SENTENCES = {
+    "surplus": "has read more than her share",
+    "switch": "reads another kind now",
+    "interrupt": "is reading",
+    "late": "would finish after it is due",
+    "patient": "has no other study of this patient",
+    "prior": "did not read the prior",
+    "asked": "was asked before",
+    "turn": "had a study more lately",
+    "rvu": "has more RVU",
+}
 _EVEN = 1e-3  # points: less is the lot's
 
 
-def explained(  # noqa: PLR0913, PLR0917 - a decision and what it was made of
-    table: Table,
-    i: int,
-    j: int,
-    points: dict[str, NDArray[np.float64]],
-    total: NDArray[np.float64],
-    rows: Sequence[int],
-) -> Choice:
+class Numbers(NamedTuple):
+    """The points that decided: (names, readers), and their sum with the lot."""
+
+    names: tuple[str, ...]
+    points: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+
+def explained(table: Table, i: int, j: int, numbers: Numbers, position: tuple[int, int]) -> Choice:
     """Return the choice of reader ``j`` for study ``i`` with its reasons; nothing has been given yet."""
-    waiting, chosen = table.pool[i], table.readers[j]
+    waiting, chosen, total = table.pool[i], table.readers[j], numbers.total
     over_cap = bool(table.load[j] >= table.capacity[j])
-    may = table.may[i]
-    others = [int(k) for k in np.argsort(np.where(may, total, np.inf), kind="stable")[: int(may.sum())] if k != j]
+    able = np.flatnonzero(table.may[i])
+    others = [k for k in able[np.argsort(total[able], kind="stable")[: _SHOWN + 1]].tolist() if k != j][:_SHOWN]
+    behind = [_behind(table, waiting, numbers, j, k) for k in others]
+    weigh = table.rules.balance
+    own = numbers.points[:, j].tolist()
     why = _why(table, waiting, chosen, j, over_cap=over_cap)
-    body = {
+    body: dict[str, Any] = {
         "why": why,
-        "factors": _factors(waiting, table, j)
-        + [
-            {"name": name, "value": round(float(p[j]), 3), "weight": _weight(table, name)}
-            for name, p in sorted(points.items())
+        "factors": [
+            *_facts(waiting, table, j),
+            *(
+                {"name": name, "points": round(p, 3), "weight": getattr(weigh, _WEIGHTS.get(name, name), None)}
+                for name, p in zip(numbers.names, own, strict=True)
+                if p
+            ),
         ],
         "points": round(float(total[j]), 3),
-        "position": rows.index(i) + 1 if i in rows else 1,
-        "of": len(rows),
+        "position": position[0],
+        "of": position[1],
         "runners_up": [
             {
                 "radiologist_id": table.readers[k].radiologist_id,
                 "name": table.readers[k].name,
-                "why_not": _behind(table, waiting, points, j, k),
+                "why_not": why_not,
                 "points": round(float(total[k]), 3),
             }
-            for k in others[:_SHOWN]
+            for k, why_not in zip(others, behind, strict=True)
         ]
         + _refused(table, i),
-        "would_change": _change(table, waiting, points, total, j, others),
+        "would_change": _change(table, numbers, j, others, behind),
     }
     return Choice(waiting.study_uid, chosen.radiologist_id, waiting.step, over_cap, why, body)
 
@@ -79,7 +96,7 @@ def _why(table: Table, waiting: Waiting, chosen: Reader, j: int, *, over_cap: bo
     return why[0].upper() + why[1:] + "."
 
 
-def _factors(waiting: Waiting, table: Table, j: int) -> list[dict[str, Any]]:
+def _facts(waiting: Waiting, table: Table, j: int) -> list[dict[str, Any]]:
     return [
         {"name": "specialty", "value": waiting.demand.specialty or "any"},
         {"name": "studies", "value": int(table.load[j])},
@@ -89,23 +106,17 @@ def _factors(waiting: Waiting, table: Table, j: int) -> list[dict[str, Any]]:
     ]
 
 
-def _weight(table: Table, name: str) -> float | None:
-    weight: float | None = getattr(table.rules.balance, {"minutes": "speed"}.get(name, name), None)
-    return weight
-
-
 def _refused(table: Table, i: int) -> list[dict[str, Any]]:
     """Return some of those who may not, with the rule that forbids it: those present first."""
-    waiting = table.pool[i]
-    refused = np.flatnonzero(~table.may[i])
-    first = sorted(refused, key=lambda k: (not table.present[k], k))[:_SHOWN]
+    waiting, refused = table.pool[i], ~table.may[i]
+    first = [*np.flatnonzero(refused & table.present)[:_SHOWN], *np.flatnonzero(refused & ~table.present)[:_SHOWN]]
     return [
         {
             "radiologist_id": table.readers[k].radiologist_id,
             "name": table.readers[k].name,
-            "why_not": _rule(table, waiting, int(i), int(k)),
+            "why_not": _rule(table, waiting, i, k),
         }
-        for k in first
+        for k in map(int, first[:_SHOWN])
     ]
 
 
@@ -114,49 +125,34 @@ def _rule(table: Table, waiting: Waiting, i: int, k: int) -> str:
     return ineligible(waiting, table.standing(k), table.rules, table.now, minutes) or "has no room left"
 
 
-def _behind(table: Table, waiting: Waiting, points: dict[str, NDArray[np.float64]], j: int, k: int) -> str:
+def _behind(table: Table, waiting: Waiting, numbers: Numbers, j: int, k: int) -> str:
     """Return what speaks most for the chosen against this one."""
-    against = {name: float(p[k] - p[j]) for name, p in points.items()}
-    name = max(against, key=lambda n: (against[n], n))
-    if against[name] <= _EVEN:
+    against = numbers.points[:, k] - numbers.points[:, j]
+    most = int(np.argmax(against))
+    if against[most] <= _EVEN:
         return "is next"
-    load, capacity = int(table.load[k]), int(table.capacity[k])
-    wanted = waiting.demand.specialty
-    return {
-        "minutes": f"needs {against[name] / max(table.rules.balance.speed, 1e-9):.0f} min more for it",
-        "load": f"has {load} of {capacity}",
-        "over_cap": f"has {load} of {capacity}",
-        "surplus": "has read more than her share",
-        "stat": f"has {table.stats[k]:.0f} STAT in hand",
-        "switch": "reads another kind now",
-        "interrupt": "is reading",
-        "late": "would finish after it is due",
-        "skill": f"is not a {wanted} specialist" if wanted else "has less skill",
-        "patient": "has no other study of this patient",
-        "prior": "did not read the prior",
-        "asked": "was asked before",
-        "turn": "had a study more lately",
-        "rvu": "has more RVU",
-    }[name]
+    match numbers.names[most]:
+        case "minutes":
+            return f"needs {against[most] / table.rules.balance.speed:.0f} min more for it"
+        case "load" | "over_cap":
+            return f"has {table.load[k]} of {table.capacity[k]}"
+        case "stat":
+            return f"has {table.stats[k]:.0f} STAT in hand"
+        case "skill":
+            return f"is not a {waiting.demand.specialty} specialist"
+        case name:
+            return _SENTENCES[name]
 
 
-def _change(  # noqa: PLR0913, PLR0917 - as ``explained``
-    table: Table,
-    waiting: Waiting,
-    points: dict[str, NDArray[np.float64]],
-    total: NDArray[np.float64],
-    j: int,
-    others: list[int],
-) -> str:
+def _change(table: Table, numbers: Numbers, j: int, others: list[int], behind: list[str]) -> str:
     if not others:
         return "Nobody else may have it now; it would wait for the next who may."
     k = others[0]
-    other, gap = table.readers[k], float(total[k] - total[j])
+    other, gap = table.readers[k], float(numbers.total[k] - numbers.total[j])
     a_study = table.rules.balance.load / max(int(table.capacity[k]), 1)
-    if "load" in points and table.rules.choose == "least_cost" and 0 < gap <= a_study * int(table.load[k]):
+    if table.rules.choose == "least_cost" and _EVEN < gap <= a_study * int(table.load[k]):
         fewer = math.ceil(gap / a_study)
         return f"With {fewer} {'study' if fewer == 1 else 'studies'} fewer it would go to {other.name}."
-    reason = _behind(table, waiting, points, j, k)
-    if reason == "is next":
+    if behind[0] == "is next":
         return f"{other.name} was as good a choice; the lot decided."
-    return f"It would go to {other.name}, {max(gap, 0.0):.0f} points behind, but she {reason}."
+    return f"It would go to {other.name}, {max(gap, 0.0):.0f} points behind, but she {behind[0]}."

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from actors.domain.assignment.table import Table
 
 _MINUTE = 60.0
+_COSTS = (
+    "asked", "interrupt", "late", "load", "minutes", "over_cap", "patient", "prior", "skill", "stat", "surplus", "switch",
+)  # fmt: skip
+_NAMES = {
+    "round_robin": ("turn",),
+    "least_count": ("load",),
+    "least_rvu": ("rvu",),
+    "deficit_balance": ("surplus",),
+}
 _LOT = 1e-6  # of a point: decides between equals
 
 
@@ -35,55 +44,53 @@ class Points:
         lots = np.argsort([crc32(f"{seed}/{r.radiologist_id}".encode()) for r in readers], kind="stable")
         self._lot = np.empty(len(readers))
         self._lot[lots] = np.arange(len(readers)) * _LOT
+        self._skills: dict[str, NDArray[np.float64]] = {}
         self._hands: dict[str, set[int]] = {}
         for j, reader in enumerate(readers):
             for patient in reader.patients:
                 self._hands.setdefault(patient, set()).add(j)
 
-    def of(self, rows: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
-        """Return the points by name, each (rows, readers)."""
-        table = self._table
-        load = np.broadcast_to(table.load.astype(float), (len(rows), len(table.readers)))
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the points are called, in the order in which they come."""
+        return _NAMES.get(self._table.rules.choose, _COSTS)
+
+    def of(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the points, (names, studies, readers)."""
+        table, names = self._table, self.names
+        points = np.zeros((len(names), len(rows), len(table.readers)))
         match table.rules.choose:
             case "round_robin":
-                return {"turn": np.broadcast_to(self._given - self._given.max(initial=0.0), load.shape)}
+                points[0] = self._given - self._given.max(initial=0.0)
             case "least_count":
-                return {"load": load}
+                points[0] = table.load
             case "least_rvu":
-                return {"rvu": np.broadcast_to(self._rvu, load.shape)}
+                points[0] = self._rvu
             case "deficit_balance":
-                return {"surplus": np.broadcast_to(self._done + table.ahead - self._ahead, load.shape)}
+                points[0] = self._done + table.ahead - self._ahead
             case _:
-                return self._costs(rows)
+                self._costs(rows, dict(zip(names, points, strict=True)))
+        return points
 
-    def _costs(self, rows: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
+    def _costs(self, rows: NDArray[np.intp], points: dict[str, NDArray[np.float64]]) -> None:
         table, weight = self._table, self._table.rules.balance
-        shape = (len(rows), len(table.readers))
         minutes = table.by_kind[table.kind[rows]]
         stat = table.stat[rows][:, None]
         done_at = table.now + (np.where(stat, table.current, table.ahead) + minutes) * _MINUTE
         late = done_at > table.due[rows][:, None]
-        surplus = np.clip(self._done + table.ahead - self._ahead, -weight.surplus_max_min, weight.surplus_max_min)
-        switched = (table.kind[rows][:, None] != self._kinds) & ~self._fresh
-        points = {
-            "minutes": weight.speed * minutes,
-            "load": np.broadcast_to(weight.load * table.load / table.capacity, shape),
-            "surplus": np.broadcast_to(weight.surplus * surplus, shape),
-            "stat": weight.stat * table.stats * stat,
-            "switch": weight.switch * switched,
-            "interrupt": np.broadcast_to(weight.interrupt * self._reading, shape),
-            "late": weight.late * late,
-            "over_cap": np.broadcast_to(weight.over_cap * (table.load >= table.capacity), shape),
-            "skill": np.zeros(shape),
-            "patient": np.zeros(shape),
-            "prior": np.zeros(shape),
-            "asked": np.zeros(shape),
-        }
+        surplus = (self._done + table.ahead - self._ahead).clip(-weight.surplus_max_min, weight.surplus_max_min)
+        points["minutes"][:] = weight.speed * minutes
+        points["load"][:] = weight.load * table.load / table.capacity
+        points["surplus"][:] = weight.surplus * surplus
+        points["stat"][:] = weight.stat * table.stats * stat
+        points["switch"][:] = weight.switch * ((table.kind[rows][:, None] != self._kinds) & ~self._fresh)
+        points["interrupt"][:] = weight.interrupt * self._reading
+        points["late"][:] = weight.late * late
+        points["over_cap"][:] = weight.over_cap * (table.load >= table.capacity)
         for row, i in enumerate(rows):
             waiting = table.pool[i]
-            wanted = waiting.demand.specialty
-            if wanted:
-                points["skill"][row] = self._skill(wanted)
+            if waiting.demand.specialty:
+                points["skill"][row] = self._skill(waiting.demand.specialty)
             for j in self._hands.get(waiting.patient_id, ()) if waiting.patient_id else ():
                 points["patient"][row, j] = 0.0 if late[row, j] else -weight.patient
             for who in waiting.priors_by:
@@ -92,15 +99,17 @@ class Points:
             for who in waiting.asked:
                 if who in table.column:
                     points["asked"][row, table.column[who]] = weight.asked
-        return points
 
     def _skill(self, wanted: str) -> NDArray[np.float64]:
-        weight = self._table.rules.balance.skill
-        return np.array([-weight * r.subspecialties.get(wanted, 0) for r in self._table.readers], float)
+        known = self._skills.get(wanted)
+        if known is None:
+            levels = [r.subspecialties.get(wanted, 0) for r in self._table.readers]
+            known = self._skills[wanted] = -self._table.rules.balance.skill * np.array(levels, float)
+        return known
 
-    def total(self, points: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return the sum of the points, and the lot that decides between equals."""
-        return np.asarray(sum(points.values()) + self._lot)
+    def total(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum of the points, (studies, readers), and the lot that decides between equals."""
+        return np.asarray(points.sum(axis=0) + self._lot)
 
     def take(self, i: int, j: int) -> None:
         """Reader ``j`` has been given study ``i``."""
@@ -112,10 +121,6 @@ class Points:
         self._fresh[j] = False
         if waiting.patient_id:
             self._hands.setdefault(waiting.patient_id, set()).add(j)
-
-    def holding(self, patient_id: str) -> set[int]:
-        """Return who has a study of the patient in hand."""
-        return self._hands.get(patient_id, set())
 
 
 def _surplus(table: Table) -> NDArray[np.float64]:

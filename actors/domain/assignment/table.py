@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actors.domain.assignment.case import ALWAYS, Demand, Reader, Waiting, until
+from actors.domain.assignment.case import ALWAYS, Reader, Waiting, until
 from actors.domain.words import Presence, Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OVER_CAP = 1  # STAT only
 PRESENT = frozenset({Presence.ONLINE, Presence.READING})
 _MINUTE = 60.0
+_RANK = {priority: priority.rank for priority in Priority}
 
 
 def finishes_at(waiting: Waiting, reader: Reader, now: float, minutes: float) -> float:
@@ -34,7 +35,10 @@ def finishes_at(waiting: Waiting, reader: Reader, now: float, minutes: float) ->
 
 def eased(waiting: Waiting, rules: Rules, now: float) -> int:
     """Return how far the search is broadened for a study: 0 not, 1 any skill, 2 any specialty."""
-    return int(_eased(np.array([now - waiting.started_at]), rules)[0])
+    waited = now - waiting.started_at
+    if rules.any_specialty_after_s is not None and waited >= rules.any_specialty_after_s:
+        return 2
+    return int(rules.any_skill_after_s is not None and waited >= rules.any_skill_after_s)
 
 
 def _eased(waited_s: NDArray[np.float64], rules: Rules) -> NDArray[np.intp]:
@@ -135,6 +139,9 @@ class Table:
         self.rules, self.now = rules, now
         self.pool = sorted(pool, key=lambda w: w.study_uid)
         self.readers = sorted(readers, key=lambda r: r.radiologist_id)
+        self._standing: dict[int, Reader] = {}
+        self._open: dict[int, int] = {}  # readers with room: their columns in what follows
+        self._limit = np.zeros((len(pool), 0))  # until when she could finish it: shift, licence, privilege
         self._columns()
         self._rows(minutes)
         self.may = self._may()
@@ -161,7 +168,7 @@ class Table:
         self.by_kind = minutes.matrix(self.kinds, list(self.column))  # (kinds, readers)
         self.started = np.array([w.started_at for w in pool], float)
         self.due = np.array([w.due_at for w in pool], float)
-        self.rank = np.array([w.priority.rank for w in pool], np.intp)
+        self.rank = np.array([_RANK[w.priority] for w in pool], np.intp)
         self.stat = self.rank == 0
 
     @property
@@ -169,45 +176,63 @@ class Table:
         """Expected minutes, (studies, readers)."""
         return self.by_kind[self.kind]
 
-    def _factor(self, values: Sequence[Hashable], of: Callable[[Any, Reader], float]) -> NDArray[np.float64]:
-        """Return of(value, reader) for each study and reader, computed once a value."""
-        seen: dict[Hashable, int] = {}
+    def able(self) -> NDArray[np.bool_]:
+        """Return which studies anybody may have now."""
+        return np.asarray(self.may.any(axis=1))
+
+    def _by_value(
+        self, values: Sequence[str | None], columns: Sequence[int], of: Callable[[Any, Reader], float]
+    ) -> NDArray[np.float64]:
+        """Return of(value, reader) for each study and these readers, computed once a value."""
+        seen: dict[str | None, int] = {}
         index = [seen.setdefault(v, len(seen)) for v in values]
-        if len(seen) == 1 and None in seen:
-            return np.full((1, len(self.readers)), ALWAYS)
-        table = np.array([[of(v, r) for r in self.readers] for v in seen], float).reshape(len(seen), -1)
-        return table[index]
+        table = np.array([[of(v, self.readers[j]) for j in columns] for v in seen], float)
+        return table.reshape(len(seen), len(columns))[index]
 
     def _may(self) -> NDArray[np.bool_]:
+        """Who has no room at all, or is not there, is left out before anything is reckoned."""
+        may = np.zeros((len(self.pool), len(self.readers)), bool)
+        columns = np.flatnonzero(self.present & (self.load < self.capacity + OVER_CAP) & (self.shift > self.now))
+        if self.pool and columns.size:
+            self._open = {j: n for n, j in enumerate(columns.tolist())}
+            may[:, columns] = self._allowed(columns)
+        return may
+
+    def _allowed(self, columns: NDArray[np.intp]) -> NDArray[np.bool_]:
         pool, now = self.pool, self.now
-        shape = (len(pool), len(self.readers))
-        if not pool or not self.readers:
-            return np.zeros(shape, bool)
+        wants, few = [w.demand for w in pool], columns.tolist()
+        stat = self.stat[:, None]
+        minutes = self.by_kind[self.kind[:, None], columns]
+        before = np.where(stat, self.current[columns], self.ahead[columns])
+        done_at = now + (before + minutes * self.rules.finish_factor) * _MINUTE
+        licence = self._by_value([d.jurisdiction for d in wants], few, lambda v, r: _until(v, r.licences, now))
+        privilege = self._by_value([d.privilege for d in wants], few, lambda v, r: _until(v, r.privileges, now))
+        limit = self._limit = np.minimum(np.minimum(licence, privilege), self.shift[columns])
+        may: NDArray[np.bool_] = (done_at <= limit) & (limit > now)
+        may &= self.load[columns] < np.where(stat, self.capacity[columns] + OVER_CAP, self.room[columns])
         ease = _eased(now - self.started, self.rules)
-        before = np.where(self.stat[:, None], self.current, self.ahead)
-        done_at = now + (before + self.minutes * self.rules.finish_factor) * _MINUTE
-        limit = np.minimum(
-            self._factor([w.demand.jurisdiction for w in pool], lambda v, r: _until(v, r.licences, now)),
-            self._factor([w.demand.privilege for w in pool], lambda v, r: _until(v, r.privileges, now)),
-        )
-        limit = np.minimum(limit, self.shift)
-        may: NDArray[np.bool_] = (done_at <= limit) & (limit > now) & self.present
-        may &= self.load < np.where(self.stat[:, None], self.capacity + OVER_CAP, self.room)
-        skills = [(w.demand, int(e)) for w, e in zip(pool, ease, strict=True)]
-        may &= self._factor(skills, lambda v, r: float(_skilled(v[0], v[1], r))) > 0
+        least = np.where(ease < 1, np.array([d.level for d in wants]), 1)[:, None]
+        may &= self._by_value([d.modality for d in wants], few, lambda v, r: _level(v, r.modalities)) >= least
+        least = np.where(ease[:, None] < 2, least, 0)  # noqa: PLR2004 - as ``barred``
+        may &= self._by_value([d.specialty for d in wants], few, lambda v, r: _level(v, r.subspecialties)) >= least
+        place = {self.readers[j].radiologist_id: n for n, j in enumerate(few)}
         for i, waiting in enumerate(pool):
             if waiting.attending:
-                may[i] &= self.finals
-            for who in (*waiting.excluded, *waiting.barred, *waiting.closed):
-                if who in self.column:
-                    may[i, self.column[who]] = False
-            for who, at in waiting.asked.items():
-                if who in self.column and now - at < self.rules.ask_again_s:
-                    may[i, self.column[who]] = False
-        for j, reader in enumerate(self.readers):
-            if reader.conflicts:
-                may[:, j] &= np.array([reader.conflicts.isdisjoint(_ties(w)) for w in pool], bool)
+                may[i] &= self.finals[columns]
+            for who in self._never(waiting):
+                if who in place:
+                    may[i, place[who]] = False
+        for n, j in enumerate(few):
+            if self.readers[j].conflicts:
+                may[:, n] &= np.array([self.readers[j].conflicts.isdisjoint(_ties(w)) for w in pool], bool)
         return may
+
+    def _never(self, waiting: Waiting) -> list[str]:
+        """Return who, by name, may not be asked for this study now."""
+        if not (waiting.excluded or waiting.barred or waiting.closed or waiting.asked):
+            return []
+        lately = [who for who, at in waiting.asked.items() if self.now - at < self.rules.ask_again_s]
+        return [*waiting.excluded, *waiting.barred, *waiting.closed, *lately]
 
     def take(self, i: int, j: int) -> None:
         """Give study ``i`` to reader ``j``: her load grows, and what she may still have shrinks."""
@@ -224,44 +249,25 @@ class Table:
         column = self.may[:, j]
         if not column.any():
             return
-        ends = np.flatnonzero(column & ~self.stat)  # the queue in hand has grown: will she still be in time?
-        if ends.size and not np.isinf(self.limit_of(j)):
-            done_at = self.now + (self.ahead[j] + self.by_kind[self.kind[ends], j] * self.rules.finish_factor) * _MINUTE
-            late = [i for i, at in zip(ends, done_at, strict=True) if at > self._limit(int(i), j)]
-            self.may[late, j] = False
+        limit = self._limit[:, self._open[j]]
+        ends = np.flatnonzero(column & ~self.stat & np.isfinite(limit))  # more in hand: will she still be in time?
+        done_at = self.now + (self.ahead[j] + self.by_kind[self.kind[ends], j] * self.rules.finish_factor) * _MINUTE
+        self.may[ends[done_at > limit[ends]], j] = False
 
     def standing(self, j: int) -> Reader:
         """Return reader ``j`` with what she has been given so far."""
-        return replace(
-            self.readers[j], load=int(self.load[j]), ahead_min=float(self.ahead[j]), stats=int(self.stats[j])
-        )
-
-    def limit_of(self, j: int) -> float:
-        """Return the earliest instant at which anything of hers ends: shift, licence or privilege."""
-        reader = self.readers[j]
-        spans = [s.to_at for group in (reader.licences, reader.privileges) for of in group.values() for s in of]
-        return min([float(self.shift[j]), *spans])
-
-    def _limit(self, i: int, j: int) -> float:
-        wants, reader = self.pool[i].demand, self.readers[j]
-        limit = float(self.shift[j])
-        if wants.jurisdiction:
-            limit = min(limit, _until(wants.jurisdiction, reader.licences, self.now))
-        if wants.privilege:
-            limit = min(limit, _until(wants.privilege, reader.privileges, self.now))
-        return limit
+        known = self._standing.get(j)
+        if known is None or known.load != self.load[j]:
+            known = self._standing[j] = replace(
+                self.readers[j], load=int(self.load[j]), ahead_min=float(self.ahead[j]), stats=int(self.stats[j])
+            )
+        return known
 
 
 def _until(name: str | None, held: Any, now: float) -> float:
     return until(held.get(name, ()), now) if name else ALWAYS
 
 
-def _skilled(wants: Demand, ease: int, reader: Reader) -> bool:
-    if wants.modality and reader.modalities:
-        level = reader.modalities.get(wants.modality, 0)
-        if level == 0 or (ease < 1 and level < wants.level):
-            return False
-    if wants.specialty and reader.subspecialties:
-        level = reader.subspecialties.get(wants.specialty, 0)
-        return not ((level == 0 and ease < 2) or (level < wants.level and ease < 1))  # noqa: PLR2004 - as ``barred``
-    return True
+def _level(name: str | None, skills: Any) -> float:
+    """Return the level of a skill: any where none is asked for, or none is listed."""
+    return skills.get(name, 0) if name and skills else ALWAYS
