@@ -63,6 +63,7 @@ class Place:
     host_dsn: str
     timer_dsn: str
     valkey_url: str
+    archive_after_s: float = 30 * 86_400.0
 
 
 class ShardHost:
@@ -78,7 +79,7 @@ class ShardHost:
         self._starting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._alerts = alerts.Alerts()
-        self._upkeep = Upkeep(self.db)
+        self._upkeep = Upkeep(self.db, place.archive_after_s)
 
     # -- life ---------------------------------------------------------------------------------
     async def start(self) -> None:

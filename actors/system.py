@@ -54,6 +54,9 @@ class Settings(Protocol):
     def shard_hosts(self) -> int: ...
 
     @property
+    def archive_after_days(self) -> float: ...
+
+    @property
     def run(self) -> Path: ...
 
     @property
@@ -83,7 +86,8 @@ def connect(settings: Settings) -> None:
 
 def place(settings: Settings) -> Place:
     """Return where hosts find the servers."""
-    return Place(settings.dsn("rr_host"), settings.dsn("rr_timer"), settings.valkey_url)
+    after_s = settings.archive_after_days * 86_400.0
+    return Place(settings.dsn("rr_host"), settings.dsn("rr_timer"), settings.valkey_url, after_s)
 
 
 def host_name(index: int) -> str:

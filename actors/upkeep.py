@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from storage import hydrate, retention
+from storage import archive, hydrate, retention
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ _EACH_S = 3600.0
 class Upkeep:
     """Begins with the first look and goes on each hour, beside whatever else the host does."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, db: Database, archive_after_s: float) -> None:
+        self._db, self._archive_after_s = db, archive_after_s
         self._done_at: dict[str, float] = {}  # tenant -> when
         self._task: asyncio.Task[None] | None = None
 
@@ -43,6 +43,7 @@ class Upkeep:
 
     async def _round(self, tenants: Sequence[str]) -> None:
         try:
+            await self._days()
             for tenant_id in tenants:
                 await self._keep(tenant_id)
                 self._done_at[tenant_id] = monotonic()
@@ -61,3 +62,15 @@ class Upkeep:
                 log.info("SnapshotsMadeAnew", tenant_id=tenant_id, studies=made)
         async with self._db.scope([tenant_id]) as conn:
             await retention.expire(conn, tenant_id)
+        put_away = 1
+        while put_away:
+            async with self._db.scope([tenant_id]) as conn:
+                put_away = await archive.put_away(conn, tenant_id, self._archive_after_s)
+            if put_away:
+                log.info("StudiesArchived", tenant_id=tenant_id, studies=put_away)
+
+    async def _days(self) -> None:
+        async with self._db.scope() as conn:
+            changed = await retention.days(conn)
+        if changed:
+            log.info("FeedDaysChanged", days=changed)

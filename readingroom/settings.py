@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     redis_url: str | None = None
     ray_address: str | None = None
     log_level: str = "INFO"
+    archive_after_days: float = 30  # after which the state of a closed study is put away
 
     @property
     def run(self) -> Path:

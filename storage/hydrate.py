@@ -13,7 +13,7 @@ from actors.domain.policy import Policy, policy
 from actors.domain.replay import resumed
 from actors.domain.study import SHAPE, Study, dump, snapshot
 from actors.domain.words import Presence, Priority
-from storage import journal
+from storage import archive, journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from storage.pool import Connection
 
-STUDY = """
-SELECT s.doc, s.rev, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex,
+STUDY = f"""
+SELECT {archive.DOC} AS doc, s.rev, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex,
        EXISTS (SELECT 1 FROM rr.journal j WHERE j.tenant_id = $1 AND j.entity = 'study/' || $2
                   AND j.version = coalesce(s.rev, 0) + 1) AS more
   FROM (SELECT $1::text AS tenant_id, $2::text AS study_uid) AS asked
   LEFT JOIN rr.study s USING (tenant_id, study_uid)
   LEFT JOIN rr.patient p ON p.tenant_id = s.tenant_id AND p.patient_id = s.patient_id
-"""
+"""  # noqa: S608 - constants only
 PATIENT = """
 SELECT patient_id, name, mrn, issuer, birth_date, sex FROM rr.patient WHERE tenant_id = $1 AND patient_id = $2
 """
@@ -66,7 +66,8 @@ POLICY_OF = "SELECT version, body FROM rr.policy WHERE tenant_id = $1 AND versio
 OPEN = "SELECT study_uid, doc FROM rr.study WHERE tenant_id = $1 AND open"
 STEPS = "SELECT study_uid, rev, open FROM rr.study WHERE tenant_id = $1 AND (open OR study_uid = ANY($2::text[]))"
 SHAPED = """
-SELECT study_uid FROM rr.study WHERE tenant_id = $1 AND coalesce(doc->>'shape', '1') <> $2 ORDER BY study_uid LIMIT 500
+SELECT study_uid FROM rr.study WHERE tenant_id = $1 AND coalesce(doc->>'shape', '1') <> $2
+   AND archived_at IS NULL ORDER BY study_uid LIMIT 500
 """
 REFRESH = "UPDATE rr.study SET doc = $4::jsonb WHERE tenant_id = $1 AND study_uid = $2 AND rev = $3 RETURNING 1"
 SOME = "SELECT study_uid, doc FROM rr.study WHERE tenant_id = $1 AND study_uid = ANY($2::text[])"

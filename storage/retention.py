@@ -1,4 +1,4 @@
-"""What is kept for a while only: answers a day, the feed a week, whose readers then begin with a snapshot."""
+"""What is kept for a while only: answers a day, the feed a week (its readers then begin with a snapshot), deliveries a month."""
 
 from __future__ import annotations
 
@@ -7,16 +7,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from storage.pool import Connection
 
-# The newest event of a tenant stays, so that positions are seen to go on.
-FEED = """
-DELETE FROM rr.feed f
- WHERE f.tenant_id = $1 AND f.at < now() - interval '7 days'
-   AND f.pos < (SELECT pos FROM rr.tenant_head h WHERE h.tenant_id = $1)
-"""
+DAYS = "SELECT rr.keep_feed()"
 ANSWERS = "DELETE FROM rr.answer WHERE tenant_id = $1 AND at < now() - interval '24 hours'"
+OUTBOX = """
+DELETE FROM rr.outbox o
+ WHERE o.tenant_id = $1 AND o.fanned_at < now() - interval '30 days'
+   AND NOT EXISTS (SELECT 1 FROM rr.delivery d WHERE d.tenant_id = o.tenant_id AND d.outbox_id = o.outbox_id
+                      AND (d.delivered_at IS NULL OR d.delivered_at > now() - interval '30 days'))
+"""
+DELIVERIES = """
+DELETE FROM rr.delivery d
+ WHERE d.tenant_id = $1 AND NOT EXISTS (SELECT 1 FROM rr.outbox o
+    WHERE o.tenant_id = d.tenant_id AND o.outbox_id = d.outbox_id)
+"""
+
+
+async def days(conn: Connection) -> list[str]:
+    """Make the days of the feed that come, drop those a week old; return their names."""
+    changed: list[str] = await conn.fetchval(DAYS)
+    return changed
 
 
 async def expire(conn: Connection, tenant_id: str) -> None:
     """Delete what has been kept long enough."""
-    await conn.execute(FEED, tenant_id)
-    await conn.execute(ANSWERS, tenant_id)
+    for statement in (ANSWERS, OUTBOX, DELIVERIES):
+        await conn.execute(statement, tenant_id)

@@ -11,6 +11,7 @@ from actors.domain.events import current
 from actors.domain.instant import instant
 from actors.domain.row import row_for
 from actors.domain.words import Role, Status
+from storage import archive
 from storage.worklist import ONE, wire_row
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ FINAL_ONLY = frozenset({Role.VIEWER, Role.REFERRING_PHYSICIAN})
 UNMATCHED = ("no_order", "patient_mismatch", "uid_conflict")
 
 # Newest images first, before them orders that wait for images. The row of study `after` says where the page begins.
-_PAGE = """
+_PAGE = f"""
 WITH listed AS (
   SELECT s.*, coalesce(d.first_image_at, 'infinity') AS since
     FROM rr.study s LEFT JOIN rr.dicom_study d USING (tenant_id, study_uid)
    WHERE s.tenant_id = $1 AND s.doc->>'moved_to' IS NULL
 )
-SELECT s.study_uid, s.site_id, s.status, s.referring, s.doc, t.name AS site_name,
+SELECT s.study_uid, s.site_id, s.status, s.referring, {archive.DOC} AS doc, t.name AS site_name,
        p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
   FROM listed s
   JOIN rr.site t USING (tenant_id, site_id)
@@ -45,7 +46,7 @@ SELECT s.study_uid, s.site_id, s.status, s.referring, s.doc, t.name AS site_name
    AND ($9::text IS NULL OR (s.since, s.study_uid) < (SELECT b.since, b.study_uid FROM listed b WHERE b.study_uid = $9))
  ORDER BY s.since DESC, s.study_uid DESC
  LIMIT $10
-"""
+"""  # noqa: S608 - constants only
 
 _JOURNAL = """
 SELECT version, type, body, by, idem, at FROM rr.journal

@@ -16,6 +16,7 @@ from actors.domain.row import row, row_for, row_for_wall
 from actors.domain.study import load
 from actors.domain.tally import COUNTERS
 from actors.domain.words import Role
+from storage import archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
     from storage.pool import Connection
 
-ROW = """
-SELECT s.study_uid, s.site_id, s.status, s.referring, s.doc, t.name AS site_name,
+ROW = f"""
+SELECT s.study_uid, s.site_id, s.status, s.referring, {archive.DOC} AS doc, t.name AS site_name,
        p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
   FROM rr.study s
   JOIN rr.site t USING (tenant_id, site_id)
   LEFT JOIN rr.patient p USING (tenant_id, patient_id)
  WHERE s.tenant_id = $1 AND s.doc->>'moved_to' IS NULL
-"""
+"""  # noqa: S608 - constants only
 _OPEN = ROW + " AND s.open ORDER BY s.study_uid"
 _OPEN_SITE = ROW + " AND s.open AND s.site_id = $2 ORDER BY s.study_uid"
 _OPEN_READER = ROW + " AND s.open AND s.reader = $2 ORDER BY s.study_uid"
