@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from actors.domain.commands import Patient
     from actors.domain.identity import Key
-    from storage.inbox import Entry
+    from storage.inbox import Entry, Stored
 
 log = structlog.get_logger()
 
@@ -30,15 +30,15 @@ _AGAIN_S = 0.5  # a part of the system is away
 _PARKED_S = 60.0  # the study refuses: a person has to look, the images stay stored
 
 
-class Stored(Protocol):
+class Rows(Protocol):
     """What ingest has left in the database."""
 
     async def waiting(self) -> list[Entry]: ...
 
-    async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, Patient]]: ...
+    async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]: ...
 
 
-def fold(entries: list[Entry], received: int, patient: Patient) -> ImagesArrived:
+def fold(entries: list[Entry], received: int, expected: int | None, patient: Patient) -> ImagesArrived:
     """Return what waits for one study as one command; the newest word counts where several were sent."""
     text: dict[str, str] = {}
     for entry in entries:
@@ -49,6 +49,7 @@ def fold(entries: list[Entry], received: int, patient: Patient) -> ImagesArrived
         site_id=entries[0].body["site_id"],
         patient=patient,
         received=received,
+        expected=expected,
         **text,
         apart=any(e.body.get("apart", False) for e in entries),
         conflict=any(e.body.get("kind") == "conflict" for e in entries),
@@ -60,7 +61,7 @@ def fold(entries: list[Entry], received: int, patient: Patient) -> ImagesArrived
 class Inbox:
     """Empties the inbox of a host's shards; a study's own commit deletes what it was told."""
 
-    def __init__(self, rows: Stored, ask: Callable[[Key, Envelope], Awaitable[object]]) -> None:
+    def __init__(self, rows: Rows, ask: Callable[[Key, Envelope], Awaitable[object]]) -> None:
         self._rows, self._ask = rows, ask
         self._wake = asyncio.Event()
         self._busy: set[tuple[str, str]] = set()

@@ -38,11 +38,10 @@ from storage.pool import Database
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
-    from actors.domain.commands import Patient
     from actors.domain.unit import Unit
     from actors.mailbox import Entity
     from actors.refs import Refs
-    from storage.inbox import Entry
+    from storage.inbox import Entry, Stored
     from storage.timers import Timer
 
 log = structlog.get_logger()
@@ -246,7 +245,7 @@ class ShardHost:
         async with self._waker.scope() as conn:
             return await inbox.waiting(conn, self.shards)
 
-    async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, Patient]]:
+    async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
         """Return how many images of each study are stored, and whose."""
         keys = list(studies)
         async with self.db.scope(sorted({tenant_id for tenant_id, _ in keys})) as conn:

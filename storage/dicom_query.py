@@ -198,61 +198,19 @@ _IN_HEADER = """
 """
 
 
-class _Statement:
-    """Conditions and their parameters, numbered from $6."""
+class Statement:
+    """Parameters of a statement, numbered after those it begins with, and conditions on them (PS3.4 C.2.2.2)."""
 
-    def __init__(self, level: str, first: tuple[Any, ...]) -> None:
-        self._level, self._patients = STUDY if level == PATIENT else level, level == PATIENT
+    def __init__(self, first: tuple[Any, ...]) -> None:
         self.args: list[Any] = list(first)
-        self.conditions: list[str] = []
-        self._patient: list[str] = []
 
     def put(self, value: Any) -> str:
         """Return the placeholder of a value."""
         self.args.append(value)
         return f"${len(self.args)}"
 
-    def add(self, match: Match) -> None:
-        """Add a condition."""
-        tag, level = match.path[0], self._level
-        if len(match.path) > 1:
-            self.conditions.append(self._header(match))
-        elif tag in (_MODALITIES, _MODALITY) and (level == STUDY or tag == _MODALITIES):
-            self.conditions.append(_OF_SERIES.format(condition="".join(self._where("m.modality", match))))
-        elif tag == _CLASSES:
-            self.conditions.append(_OF_INSTANCES.format(condition="".join(self._where("m.sop_class", match))))
-        elif tag in _COLUMNS[level]:
-            made = list(self._where(_COLUMNS[level][tag], match))
-            self.conditions += made
-            if tag in _NAMING:
-                self._patient += made
-        else:
-            self.conditions.append(self._header(match))
-
-    def sql(self) -> str:
-        """Return the whole statement."""
-        conditions = "".join(self.conditions)
-        if self._patient:
-            conditions += _OF_PATIENTS.format(conditions="".join(self._patient))
-        level = self._level
-        if self._patients:
-            return _SEARCH_PATIENTS.format(issuer=_ISSUER, tables=_FROM[STUDY], seen=SEEN, conditions=conditions)
-        return _SEARCH.format(
-            series=_SERIES_COLUMNS[level], instance=_INSTANCE_COLUMNS[level], issuer=_ISSUER, order=_ORDER[level],
-            tables=_FROM[level], seen=SEEN, conditions=conditions,
-        )  # fmt: skip
-
-    def _header(self, match: Match) -> str:
-        path = "$" + ".Value[*]".join(f'."{tag}"' for tag in match.path) + ".Value[*]"
-        text = "y #>> '{}'"
-        if match.kind == "name":
-            path += ".*"
-            text = f"upper({text})"
-        at = self.put(path)[1:]
-        made = "".join(self._where(text, match)).strip().removeprefix("AND ")
-        return _IN_HEADER.format(header=_HEADER[self._level], path=at, condition=made)
-
-    def _where(self, column: str, match: Match) -> Iterator[str]:
+    def where(self, column: str, match: Match) -> Iterator[str]:
+        """Yield the conditions on a column."""
         values = match.values
         match match.kind:
             case "any":
@@ -290,6 +248,56 @@ class _Statement:
         yield f"\n   AND {column} LIKE ANY({self.put(forms)}::text[])"
 
 
+class _Search(Statement):
+    """Conditions of one search and where they lead."""
+
+    def __init__(self, level: str, first: tuple[Any, ...]) -> None:
+        super().__init__(first)
+        self._level, self._patients = STUDY if level == PATIENT else level, level == PATIENT
+        self.conditions: list[str] = []
+        self._patient: list[str] = []
+
+    def add(self, match: Match) -> None:
+        """Add a condition."""
+        tag, level = match.path[0], self._level
+        if len(match.path) > 1:
+            self.conditions.append(self._header(match))
+        elif tag in (_MODALITIES, _MODALITY) and (level == STUDY or tag == _MODALITIES):
+            self.conditions.append(_OF_SERIES.format(condition="".join(self.where("m.modality", match))))
+        elif tag == _CLASSES:
+            self.conditions.append(_OF_INSTANCES.format(condition="".join(self.where("m.sop_class", match))))
+        elif tag in _COLUMNS[level]:
+            made = list(self.where(_COLUMNS[level][tag], match))
+            self.conditions += made
+            if tag in _NAMING:
+                self._patient += made
+        else:
+            self.conditions.append(self._header(match))
+
+    def sql(self) -> str:
+        """Return the whole statement."""
+        conditions = "".join(self.conditions)
+        if self._patient:
+            conditions += _OF_PATIENTS.format(conditions="".join(self._patient))
+        level = self._level
+        if self._patients:
+            return _SEARCH_PATIENTS.format(issuer=_ISSUER, tables=_FROM[STUDY], seen=SEEN, conditions=conditions)
+        return _SEARCH.format(
+            series=_SERIES_COLUMNS[level], instance=_INSTANCE_COLUMNS[level], issuer=_ISSUER, order=_ORDER[level],
+            tables=_FROM[level], seen=SEEN, conditions=conditions,
+        )  # fmt: skip
+
+    def _header(self, match: Match) -> str:
+        path = "$" + ".Value[*]".join(f'."{tag}"' for tag in match.path) + ".Value[*]"
+        text = "y #>> '{}'"
+        if match.kind == "name":
+            path += ".*"
+            text = f"upper({text})"
+        at = self.put(path)[1:]
+        made = "".join(self.where(text, match)).strip().removeprefix("AND ")
+        return _IN_HEADER.format(header=_HEADER[self._level], path=at, condition=made)
+
+
 async def find_patients(conn: Connection, who: Principal, search: Search) -> tuple[list[FoundPatient], bool]:
     """Return a page of the patients of studies in view, by name, and whether there are more."""
     sql, args = statement(who, search)
@@ -323,7 +331,7 @@ def like(value: str) -> str:
 
 def statement(who: Principal, search: Search) -> tuple[str, list[Any]]:
     """Return the SQL of a search and its arguments; one result more than asked tells that there are more."""
-    made = _Statement(search.level, (*sight(who), search.limit + 1, search.offset))
+    made = _Search(search.level, (*sight(who), search.limit + 1, search.offset))
     if search.study_uid is not None:
         made.add(Match(("0020000D",), "any", (search.study_uid,)))
     if search.series_uid is not None:

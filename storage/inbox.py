@@ -21,10 +21,13 @@ SELECT inbox_id, tenant_id, study_uid, body
  LIMIT 5000
 """
 STORED = """
-SELECT d.tenant_id, d.study_uid, d.images, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
+SELECT x.tenant_id, x.study_uid, coalesce(d.images, 0) AS images,
+       rr.announced(x.tenant_id, coalesce(d.site_id, s.site_id), coalesce(d.header_study_uid, x.study_uid)) AS expected,
+       p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
   FROM unnest($1::text[], $2::text[]) AS x(tenant_id, study_uid)
-  JOIN rr.dicom_study d ON d.tenant_id = x.tenant_id AND d.study_uid = x.study_uid
-  JOIN rr.patient p ON p.tenant_id = d.tenant_id AND p.patient_id = d.patient_id
+  LEFT JOIN rr.dicom_study d ON d.tenant_id = x.tenant_id AND d.study_uid = x.study_uid
+  LEFT JOIN rr.study s ON s.tenant_id = x.tenant_id AND s.study_uid = x.study_uid AND d.study_uid IS NULL
+  JOIN rr.patient p ON p.tenant_id = x.tenant_id AND p.patient_id = coalesce(d.patient_id, s.patient_id)
 """
 
 
@@ -43,8 +46,16 @@ async def waiting(conn: Connection, shards: Sequence[int]) -> list[Entry]:
     return [Entry(r["inbox_id"], r["tenant_id"], r["study_uid"], msgspec.json.decode(r["body"])) for r in rows]
 
 
-async def stored(conn: Connection, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, Patient]]:
-    """Return how many images of each study are stored, and whose they are."""
+class Stored(NamedTuple):
+    """How many images of a study are stored, how many were announced, and whose they are."""
+
+    images: int
+    expected: int | None
+    patient: Patient
+
+
+async def stored(conn: Connection, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
+    """Return what is stored of each study; of one that was only ordered, nothing yet."""
     keys = list(studies)
     rows = await conn.fetch(STORED, [k[0] for k in keys], [k[1] for k in keys])
-    return {(r["tenant_id"], r["study_uid"]): (r["images"], Patient(*tuple(r)[3:])) for r in rows}
+    return {(r["tenant_id"], r["study_uid"]): Stored(r["images"], r["expected"], Patient(*tuple(r)[4:])) for r in rows}

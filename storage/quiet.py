@@ -20,10 +20,13 @@ async def tenants(conn: Connection) -> list[str]:
 
 
 _DUE = """
-SELECT tenant_id, study_uid FROM rr.dicom_study
+SELECT tenant_id, study_uid FROM rr.dicom_study d
  WHERE quiet_at IS NULL AND last_image_at < clock_timestamp() - make_interval(secs => $1)
    AND (held_until IS NULL OR held_until < clock_timestamp())
-"""
+   AND NOT EXISTS (SELECT 1 FROM rr.performed_step p WHERE p.tenant_id = d.tenant_id AND p.site_id = d.site_id
+                      AND p.study_uid = d.header_study_uid AND p.status = 'IN PROGRESS'
+                      AND p.changed_at > now() - interval '1 hour')
+"""  # a step under way is not quiet, unless it was forgotten
 _QUIET = """
 WITH due AS (
   SELECT * FROM unnest($2::text[], $3::text[], $4::integer[]) AS d (tenant_id, study_uid, shard)

@@ -69,7 +69,12 @@ def readiness(images: int, expected: int | None, *, quiet: bool) -> ReadinessSta
 def readiness_after(study: Study, command: ImagesArrived) -> ReadinessState:
     """Return the state of a study that has images once these have arrived; who was ready stays so by being quiet."""
     quiet = command.quiet or study.readiness.state is ReadinessState.READY
-    return readiness(max(command.received, study.images), study.readiness.expected, quiet=quiet)
+    return readiness(max(command.received, study.images), expected_after(study, command), quiet=quiet)
+
+
+def expected_after(study: Study, command: ImagesArrived) -> int | None:
+    """Return how many images there will be: as a performed step says, else as before."""
+    return study.readiness.expected if command.expected is None else command.expected
 
 
 def received(order: Order, *, joined: bool = False) -> OrderReceived:
@@ -210,14 +215,16 @@ def dismiss_flag(study: Study, command: DismissFlag, by: Principal | None) -> De
 
 
 def images_arrived(study: Study, command: ImagesArrived, now: datetime, facts: Facts) -> Decision:
-    """The first images of a study, or more of them."""
+    """The first images of a study, more of them, or only the word that there will be some."""
+    if study.images == command.received == 0:
+        return _announced(study, command, now, facts)
     if study.images == 0:
         return _first(study, command, now, facts)
     events: list[Event] = []
     count = max(command.received, study.images)
-    state = readiness_after(study, command)
-    if state is not study.readiness.state:
-        events.append(ReadinessChanged(state, count, study.readiness.expected))
+    state, expected = readiness_after(study, command), expected_after(study, command)
+    if (state, expected) != (study.readiness.state, study.readiness.expected):
+        events.append(ReadinessChanged(state, count, expected))
     elif count > study.images:
         events.append(ImagesReceived(count))
     if count > study.images and study.status in SIGNED and Flag.IMAGES_AFTER_SIGN not in study.flags:
@@ -229,6 +236,18 @@ def images_arrived(study: Study, command: ImagesArrived, now: datetime, facts: F
         joined = _join(study, facts.order, now, facts, by_person=False)
         decision = Decision([*events, *joined.events], patient=joined.patient, order=joined.order, moved=joined.moved)
     return decision
+
+
+def _announced(study: Study, command: ImagesArrived, now: datetime, facts: Facts) -> Decision:
+    """The exam of an order is over: it has so many images, none of which is here, and the patient waits."""
+    if command.expected is None or not study.ordered or study.status is not Status.ORDERED:
+        return Decision()
+    events: list[Event] = []
+    if command.expected != study.readiness.expected:
+        events.append(ReadinessChanged(ReadinessState.UNREADY, 0, command.expected))
+    if study.sla is None:
+        events.append(started(facts.policy, study.priority, now))
+    return Decision(events)
 
 
 def _first(study: Study, command: ImagesArrived, now: datetime, facts: Facts) -> Decision:
@@ -264,9 +283,11 @@ def _first(study: Study, command: ImagesArrived, now: datetime, facts: Facts) ->
         events.append(Flagged(Flag.PATIENT_MISMATCH if order is not None else Flag.NO_ORDER))
     if command.apart or command.conflict:
         events.append(Flagged(Flag.UID_CONFLICT))
+    expected = expected if command.expected is None else command.expected
     state = readiness(command.received, expected, quiet=command.quiet)
     events.append(ReadinessChanged(state, command.received, expected))
-    events.append(started(facts.policy, study.priority if own else priority, now))
+    if study.sla is None:  # else it runs since the exam was over
+        events.append(started(facts.policy, study.priority if own else priority, now))
     return Decision(events, patient=patient, order=order if joins else None, moved=moved)
 
 

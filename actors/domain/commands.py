@@ -74,11 +74,15 @@ class DismissFlag:
 
 @dataclass(frozen=True, slots=True)
 class ImagesArrived:
-    """What the inbox holds for the study, folded. ``received`` counts all images stored so far."""
+    """What the inbox holds for the study, folded.
+
+    ``received`` counts all images stored so far: none when only their number was announced.
+    """
 
     site_id: str
     patient: Patient
     received: int
+    expected: int | None = None  # as performed steps or a notice of availability announce
     accession_number: str = ""
     modality: str = ""
     body_part: str = ""

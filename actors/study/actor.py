@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from actors import meters
-from actors.domain.arrival import readiness_after
+from actors.domain.arrival import expected_after, readiness_after
 from actors.domain.commands import (
     Assign,
     CancelOrder,
@@ -127,7 +127,8 @@ class StudyActor:
         Raises:
             Later: keep them in the inbox and tell again.
         """
-        if study.images == 0 or readiness_after(study, command) is not study.readiness.state:
+        after = readiness_after(study, command), expected_after(study, command)
+        if study.images == 0 or after != (study.readiness.state, study.readiness.expected):
             return
         wait = self._images_at + _FOLD_S - monotonic()
         if wait > 0 and command.received > study.images:

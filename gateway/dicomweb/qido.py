@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.deps import Deps
     from gateway.dicomweb.query import Query
     from storage.dicom_query import Found, FoundPatient
+    from storage.modality_worklist import Scheduled
 
 Element = dict[str, Any]
 
@@ -128,7 +129,7 @@ def _name(text: str) -> Element:
     return _element("PN", [value] if (value := {kind: part for kind, part in parts if part}) else None)
 
 
-def patient(one: Found | FoundPatient) -> dict[str, Element]:
+def patient(one: Found | FoundPatient | Scheduled) -> dict[str, Element]:
     """Return who it is about, as the row says."""
     return {
         "00100010": _name(one.name),

@@ -15,7 +15,7 @@ from storage import dicom_query
 from storage.dicom_query import INSTANCE, PATIENT, SERIES, STUDY, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from actors.domain.identity import Principal
     from gateway.dimse.room import Room
@@ -57,51 +57,56 @@ def parsed(asked: Asked) -> DataSet:
         raise CannotProcess(str(exc)) from exc
 
 
-def matches(wanted: DataSet, level: str, path: str = "") -> Iterator[Match]:
-    """Yield the conditions of an identifier; keys that the level does not have match anything.
+def matches(wanted: DataSet, known: Callable[[tuple[str, ...]], bool], above: tuple[str, ...] = ()) -> Iterator[Match]:
+    """Yield the conditions of an identifier; keys that are not known match anything (PS3.4 C.2.2.1.3).
 
     Raises:
         CannotProcess: a value is not one that its attribute can have; the comment names it.
     """
     for tag, element in wanted.items():
-        if not path and (tag in _NOT_KEYS or not dicom_query.searchable(tag, level)):
-            continue
+        path = (*above, tag)
         if element["vr"] == "SQ":
             for item in element.get("Value") or ():
-                yield from matches(item, level, f"{path}{tag}.")
-            continue
-        value = identifier.text(element)
-        if not value:
-            continue
-        try:
-            yield from conditions(path + tag, value)
-        except BadRequest as exc:
-            raise CannotProcess(f"({tag[:4]},{tag[4:]}) cannot be matched with this value") from exc
+                yield from matches(item, known, path)
+        elif (value := identifier.text(element)) and known(path):
+            try:
+                yield from conditions(".".join(path), value)
+            except BadRequest as exc:
+                raise CannotProcess(f"({tag[:4]},{tag[4:]}) cannot be matched with this value") from exc
+
+
+def known_at(level: str) -> Callable[[tuple[str, ...]], bool]:
+    """Return which keys are matched at a level."""
+    return lambda path: path[0] not in _NOT_KEYS and dicom_query.searchable(path[0], level)
 
 
 def serve(room: Room, asked: Asked) -> None:
     """Answer with each result as pending, then with the end (PS3.4 C.4.1.3)."""
-    talk, request, context_id = asked.talk, asked.request, asked.context_id
     wanted = parsed(asked)
-    level = level_of(wanted, request.sop_class)
-    search = Search(level, None, None, tuple(matches(wanted, level)), _PAGE, 0)
-    found, more = room.run(_found(room, talk.caller.principal, search))
+    level = level_of(wanted, asked.request.sop_class)
+    search = Search(level, None, None, tuple(matches(wanted, known_at(level))), _PAGE, 0)
+    found, more = room.run(_found(room, asked.talk.caller.principal, search))
+    ours = {LEVEL: wanted[LEVEL], RETRIEVE_AE: {"vr": "AE", "Value": [room.aet]}}
+    answer(asked, wanted, (picked(wanted, result) | ours for result in found), more=more)
+
+
+def answer(asked: Asked, wanted: DataSet, results: Iterable[DataSet], *, more: bool) -> None:
+    """Answer with results until they end or the caller has enough.
+
+    Raises:
+        TooMuch: there are more, which are not sent.
+    """
+    talk, request, context_id = asked.talk, asked.request, asked.context_id
     syntax = talk.contexts[context_id].transfer_syntax
     character_set = identifier.text(wanted.get(CHARACTER_SET, {"vr": "CS"}))
-    ours = {LEVEL: _said(wanted[LEVEL]), RETRIEVE_AE: {"vr": "AE", "Value": [room.aet]}}
-    for result in found:
+    for result in results:
         if talk.cancelled(request):
             talk.answer(context_id, request, CANCELLED)
             return
-        data = identifier.write(picked(wanted, result) | ours, syntax, character_set)
-        talk.answer(context_id, request, PENDING, data=data)
+        talk.answer(context_id, request, PENDING, data=identifier.write(result, syntax, character_set))
     if more:
         raise TooMuch(f"more than {MOST} match: ask for less")
     talk.answer(context_id, request, SUCCESS)
-
-
-def _said(element: Element) -> Element:
-    return {"vr": "CS", "Value": [identifier.text(element)]}
 
 
 async def _found(room: Room, who: Principal, search: Search) -> tuple[Sequence[Mapping[str, Element]], bool]:

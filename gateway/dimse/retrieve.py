@@ -17,7 +17,7 @@ from gateway.ingest.callers import destination
 from gateway.ingest.dimse import CANCELLED, PENDING, SUCCESS, Operation, Tag
 from gateway.ingest.wire import Closed
 from storage import dicom, dicom_query
-from storage.dicom_query import PATIENT, STUDY, Match, Search
+from storage.dicom_query import PATIENT, STUDY, Search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gateway.dimse.room import Room
     from gateway.dimse.services import Asked
     from gateway.dimse.talk import Talk
-    from gateway.ingest.dicom_json import DataSet
     from gateway.ingest.negotiation import Context
     from storage.dicom import Stored
 
@@ -122,16 +121,13 @@ def _selected(room: Room, asked: Asked, who: Principal) -> list[Stored]:
     if not value or "*" in value:
         raise Mismatch(f"({unique[:4]},{unique[4:]}) must say what is wanted")
     keys = {tag: element for tag, element in wanted.items() if tag in _KEYS}
-    search = Search(STUDY if level == PATIENT else level, None, None, tuple(_unique(keys, level)), _STUDIES, 0)
+    search = Search(
+        STUDY if level == PATIENT else level, None, None, tuple(find.matches(keys, find.known_at(level))), _STUDIES, 0
+    )
     return room.run(_places(room, who, search))
 
 
 _KEYS = frozenset({*find.UNIQUE.values(), "00100021"})
-
-
-def _unique(keys: DataSet, level: str) -> list[Match]:
-    """Return the conditions of unique keys; a list of UIDs is any of them."""
-    return list(find.matches(keys, level))
 
 
 async def _places(room: Room, who: Principal, search: Search) -> list[Stored]:

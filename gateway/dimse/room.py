@@ -55,3 +55,8 @@ class Room:
             raise Away("TimeoutError") from exc
         except AWAY as exc:
             raise Away(type(exc).__name__) from exc
+
+    def tell(self, shards: set[int]) -> None:
+        """Announce, from an association's thread, that inboxes have grown."""
+        if shards:
+            self.loop.call_soon_threadsafe(self.announce, shards)

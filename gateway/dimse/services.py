@@ -8,7 +8,7 @@ import structlog
 
 from actors.domain.errors import Forbidden
 from actors.domain.permissions import check
-from gateway.dimse import find, retrieve
+from gateway.dimse import commitment, find, performed, retrieve, worklist
 from gateway.dimse.status import (
     Failure,
     NoSuchOperation,
@@ -19,12 +19,16 @@ from gateway.dimse.status import (
 from gateway.dimse.talk import Unexpected
 from gateway.ingest.dimse import Operation
 from gateway.ingest.negotiation import (
+    AVAILABILITY,
+    COMMITMENT,
     PATIENT_FIND,
     PATIENT_GET,
     PATIENT_MOVE,
+    PERFORMED_STEP,
     STUDY_FIND,
     STUDY_GET,
     STUDY_MOVE,
+    WORKLIST,
 )
 from storage.ingest import Away
 
@@ -61,6 +65,11 @@ _SERVICES: dict[tuple[int, str], Service] = {
     (Operation.C_MOVE, STUDY_MOVE): Service("dicomweb_read", retrieve.move),
     (Operation.C_GET, PATIENT_GET): Service("dicomweb_read", retrieve.get),
     (Operation.C_GET, STUDY_GET): Service("dicomweb_read", retrieve.get),
+    (Operation.N_ACTION, COMMITMENT): Service("dicomweb_read", commitment.serve),
+    (Operation.C_FIND, WORKLIST): Service("orders", worklist.serve),
+    (Operation.N_CREATE, PERFORMED_STEP): Service("orders", performed.create),
+    (Operation.N_SET, PERFORMED_STEP): Service("orders", performed.change),
+    (Operation.N_CREATE, AVAILABILITY): Service("orders", performed.notice),
 }
 
 

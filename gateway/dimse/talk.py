@@ -153,6 +153,13 @@ class Talk:
             at += 4 + size
         return found
 
-    def context(self, abstract_syntax: str) -> int | None:
-        """Return an accepted context of a SOP class."""
-        return next((n for n, context in self.contexts.items() if context.abstract_syntax == abstract_syntax), None)
+    def context(self, abstract_syntax: str) -> int:
+        """Return an accepted context of a SOP class.
+
+        Raises:
+            Unexpected: the peer accepted none.
+        """
+        for number, context in self.contexts.items():
+            if context.abstract_syntax == abstract_syntax:
+                return number
+        raise Unexpected("the peer does not take this")

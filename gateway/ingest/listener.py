@@ -19,6 +19,7 @@ import uvloop
 from redis.asyncio import Redis
 
 from gateway import meters
+from gateway.dimse.commitment import Sweeper
 from gateway.dimse.room import Room
 from gateway.dimse.services import Services
 from gateway.ingest.announce import Announcer
@@ -103,18 +104,17 @@ class Listener:
         self._committer = Committer(self._db, self._announce, keep=True)
         self._callers = Callers(self._settings.aet, self._read_callers)
         self._loop = asyncio.get_running_loop()
-        self._services = Services(
-            Room(
-                self._views,
-                self._db,
-                self._store,
-                self._callers,
-                self._settings.aet,
-                self._announce,
-                _no_shield,
-                self._loop,
-            )
+        room = Room(
+            self._views,
+            self._db,
+            self._store,
+            self._callers,
+            self._settings.aet,
+            self._announce,
+            _no_shield,
+            self._loop,
         )
+        self._services = Services(room)
         self._socket = socket.create_server(
             (self._settings.host, self._settings.dicom_port), backlog=_BACKLOG, reuse_port=True
         )
@@ -122,7 +122,7 @@ class Listener:
         meters.ASSOCIATIONS.set_function(lambda: len(self._open))
         threading.Thread(target=self._accept, name="accept", daemon=True).start()
         sweeper = QuietSweeper(self._db, self._held, self._announce, self._quiet_s)
-        self._tasks.append(asyncio.create_task(sweeper.run()))
+        self._tasks += [asyncio.create_task(sweeper.run()), asyncio.create_task(Sweeper(room).run())]
         log.info("dicom listening", host=self._settings.host, port=self.port, aet=self._settings.aet)
 
     async def stop(self) -> None:

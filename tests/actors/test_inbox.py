@@ -10,7 +10,7 @@ from actors.domain.commands import Envelope, ImagesArrived, Patient
 from actors.domain.errors import Retry, WrongStatus
 from actors.inbox import Inbox, fold
 from actors.told import Later
-from storage.inbox import Entry
+from storage.inbox import Entry, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,10 +28,14 @@ def entry(n: int, uid: str = "1", **body: Any) -> Entry:
 
 def test_the_newest_word_counts_and_one_quiet_sender_is_enough() -> None:
     folded = fold(
-        [entry(1, modality="CT", body_part="HEAD"), entry(2, modality="", kind="quiet", body_part="NECK")], 7, PATIENT
+        [entry(1, modality="CT", body_part="HEAD"), entry(2, modality="", kind="quiet", body_part="NECK")],
+        7,
+        9,
+        PATIENT,
     )
     assert (folded.modality, folded.body_part, folded.quiet, folded.apart) == ("CT", "NECK", True, False)
     assert (folded.received, folded.inbox_ids) == (7, (1, 2))
+    assert folded.expected == 9
 
 
 class Rows:
@@ -43,8 +47,8 @@ class Rows:
     async def waiting(self) -> list[Entry]:
         return list(self.entries)
 
-    async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, Patient]]:
-        return {s: (3, PATIENT) for s in studies if s[1] != "lost"}
+    async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
+        return {s: Stored(3, None, PATIENT) for s in studies if s[1] != "lost"}
 
     async def ask(self, _key: Key, envelope: Envelope) -> None:
         command = envelope.command

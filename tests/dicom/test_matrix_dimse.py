@@ -20,6 +20,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined] # made at run t
 
 from readingroom.demo.sender import NotAssociated, send
 from tests.dicom.test_query_retrieve import FIND, PATIENT_FIND, identifier, move, query
+from tests.dicom.test_workflow import COMMITMENT, IAN, MPPS, ORDERS, Hears, begun, commit, over, told, wanted, worklist
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,13 +271,51 @@ async def test_images_move_only_where_caller_and_destination_both_may_see_them(
         server.shutdown()
 
 
+@pytest.mark.parametrize("who", KNOWN, ids=str)
+async def test_worklist_steps_notices_and_commitments_stay_within_what_the_caller_may_see(
+    rooms: World, listener: Listener, studies: dict[tuple[str, str], FileDataset], who: Who
+) -> None:
+    for n, (tenant, site) in enumerate(SITES, 1):
+        await rooms.conn.execute(ORDERS.format(tenant=tenant, site=site, n=n))
+    assert who.place
+    listed = await asyncio.to_thread(worklist, listener.port, who.aet)
+    assert {item.StudyInstanceUID.split(".")[2] for item in listed} == {str(SITES.index(s) + 1) for s in who.sees}
+    for n, (site, image) in enumerate(studies.items()):
+        own, uid = site == who.place, str(image.StudyInstanceUID)
+        before = await rooms.value("SELECT count(*) FROM rr.inbox WHERE body->>'kind' = 'announced'")
+        step = f"1.2.9.{n}"
+        steps = [("create", step, begun(uid)), ("set", step, over([str(image.SOPInstanceUID)]))]
+        assert await asyncio.to_thread(told, listener.port, steps, who.aet) == [0, 0], (who, site)
+        notice = identifier({"StudyInstanceUID": uid})
+        assert await asyncio.to_thread(told, listener.port, [("create", step, notice)], who.aet, IAN) == [0], (
+            who,
+            site,
+        )
+        after = await rooms.value("SELECT count(*) FROM rr.inbox WHERE body->>'kind' = 'announced'")
+        assert after - before == (2 if own else 0), (who, site)
+        (row,) = await rooms.rows("SELECT tenant_id, site_id FROM rr.performed_step WHERE study_uid = $1", uid)
+        assert tuple(row.values()) == who.place
+        hears = Hears()
+        asked = wanted((str(image.SOPClassUID), str(image.SOPInstanceUID)))
+        assert await asyncio.to_thread(commit, listener.port, asked, hears, stay=True, aet=who.aet) == 0
+        assert (await hears.one())[0] == (1 if site in who.sees else 2), (who, site)
+
+
+async def test_nobody_changes_anothers_step_or_learns_of_it(rooms: World, listener: Listener) -> None:
+    assert await asyncio.to_thread(told, listener.port, [("create", "1.2.9", begun("1.2.3"))], KNOWN[0].aet) == [0]
+    for who in KNOWN[1:4]:
+        assert await asyncio.to_thread(told, listener.port, [("set", "1.2.9", over([]))], who.aet) == [0x0112]
+        assert await asyncio.to_thread(told, listener.port, [("create", "1.2.9", begun("1.2.3"))], who.aet) == [0]
+    assert await rooms.value("SELECT count(*) FROM rr.performed_step WHERE status = 'IN PROGRESS'") == 4
+
+
 @pytest.mark.parametrize("who", STRANGERS, ids=str)
 async def test_a_stranger_queries_nothing(
     listener: Listener, studies: dict[tuple[str, str], FileDataset], who: Who
 ) -> None:
     assert studies
     ae = AE(who.aet)
-    for model in (FIND, PATIENT_FIND, GET):
+    for model in (FIND, PATIENT_FIND, GET, MPPS, IAN, COMMITMENT):
         ae.add_requested_context(model)
     association = await asyncio.to_thread(ae.associate, "127.0.0.1", listener.port, ae_title=who.called)
     assert not association.is_established
