@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from storage.migrations.script import run_file
 
-revision = "0130"
-down_revision = "0120"
+revision = "0143"
+down_revision = "0142"
 
 
 def upgrade() -> None:
     """Apply the file beside this one."""
-    run_file("0130_schedule_orders")
+    run_file("0143_schedule_orders")
