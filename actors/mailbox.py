@@ -80,9 +80,11 @@ async def answered(answers: Answers, key: Key, envelope: Envelope) -> dict[str, 
 class Mailbox:
     """The mailbox of one entity."""
 
+    __slots__ = ("_answers", "_touched", "_turn", "_waiting", "entity", "key")
+
     def __init__(self, key: Key, entity: Entity, answers: Answers) -> None:
         self.key, self.entity, self._answers = key, entity, answers
-        self._turn = asyncio.Lock()  # FIFO: first asked, first served
+        self._turn: asyncio.Lock | None = None  # FIFO: first asked, first served; only while somebody asks
         self._waiting = 0
         self._touched = monotonic()
 
@@ -100,11 +102,14 @@ class Mailbox:
         self._waiting += 1
         asked = began = monotonic()
         try:
+            self._turn = self._turn or asyncio.Lock()
             async with self._turn:
                 began = monotonic()
                 return await self._handle(envelope)
         finally:
             self._waiting -= 1
+            if not self._waiting:
+                self._turn = None
             self._touched = monotonic()
             meters.MAILBOX_WAIT[self.key.kind].observe(began - asked)
             meters.MAILBOX_HANDLE[self.key.kind].observe(self._touched - began)

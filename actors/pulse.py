@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _EACH_S = 1.0
-_PASSIVATE_S = 60.0
+_PASSIVATE_S = 15.0
 
 
 class Pulse:

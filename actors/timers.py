@@ -6,7 +6,6 @@ import asyncio
 import heapq
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
@@ -47,8 +46,7 @@ class Timers:
         self._load, self._fire, self._now = load, fire, now
         self._armed: dict[_Name, Timer] = {}
         self._firing: set[_Name] = set()
-        self._heap: list[tuple[datetime, int, Timer]] = []
-        self._order = count()
+        self._heap: list[tuple[datetime, Timer]] = []
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,8 +83,8 @@ class Timers:
         task.add_done_callback(self._tasks.discard)
 
     def _push(self, at: datetime, timer: Timer) -> None:
-        heapq.heappush(self._heap, (at, next(self._order), timer))
-        if self._heap[0][2] is timer:
+        heapq.heappush(self._heap, (at, timer))
+        if self._heap[0][1] is timer:
             self._wake.set()
 
     async def _reload(self) -> None:
@@ -110,7 +108,7 @@ class Timers:
                     async with asyncio.timeout(wait_s if wait_s is None or wait_s > 0 else _AGAIN_S):
                         await self._wake.wait()
                 continue
-            _, _, timer = heapq.heappop(self._heap)
+            _, timer = heapq.heappop(self._heap)
             if self._armed.get(timer[:3]) == timer:
                 del self._armed[timer[:3]]
                 self._firing.add(timer[:3])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from actors.domain.commands import Envelope
 
 if TYPE_CHECKING:
     from actors.domain.commands import Command
+    from actors.domain.study import Study
 
 
 FORWARD = "forward"  # in an answer: the key and envelope to ask next, once the mailbox is free
@@ -23,11 +24,12 @@ class Forwarded(Envelope):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A study to its tenant's decider: how it stands now. ``rev`` makes it idempotent and proof against reordering."""
+    """A study to its tenant's decider: how it stands now. Its ``rev`` makes it idempotent and proof against reordering.
 
-    study_uid: str
-    rev: int
-    doc: dict[str, Any]
+    On one host it is the very object that the study's actor holds: 100,000 open studies are in memory once.
+    """
+
+    study: Study
 
 
 @dataclass(frozen=True, slots=True)

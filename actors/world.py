@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from actors.domain.commands import Envelope, FireTimer
     from actors.domain.identity import Key
     from actors.domain.unit import Unit
+    from actors.reads import Reads
     from storage.pool import Database
 
 
@@ -21,6 +22,11 @@ class World(Protocol):
     @property
     def db(self) -> Database:
         """Reads, as role rr_host."""
+        ...
+
+    @property
+    def reads(self) -> Reads:
+        """Studies by key, many in one query."""
         ...
 
     @property

@@ -21,18 +21,24 @@ if TYPE_CHECKING:
 
     from storage.pool import Connection
 
-STUDY = f"""
-SELECT {archive.DOC} AS doc, s.rev, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex,
-       EXISTS (SELECT 1 FROM rr.journal j WHERE j.tenant_id = $1 AND j.entity = 'study/' || $2
+STUDIES = f"""
+SELECT asked.tenant_id, asked.study_uid, {archive.DOC} AS doc, s.rev, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex,
+       EXISTS (SELECT 1 FROM rr.journal j WHERE j.tenant_id = asked.tenant_id AND j.entity = 'study/' || asked.study_uid
                   AND j.version = coalesce(s.rev, 0) + 1) AS more
-  FROM (SELECT $1::text AS tenant_id, $2::text AS study_uid) AS asked
-  LEFT JOIN rr.study s USING (tenant_id, study_uid)
+  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked(tenant_id, study_uid, nth)
+  LEFT JOIN rr.study s ON s.tenant_id = asked.tenant_id AND s.study_uid = asked.study_uid
   LEFT JOIN rr.patient p ON p.tenant_id = s.tenant_id AND p.patient_id = s.patient_id
+ ORDER BY asked.nth
 """  # noqa: S608 - constants only
 PATIENT = """
 SELECT patient_id, name, mrn, issuer, birth_date, sex FROM rr.patient WHERE tenant_id = $1 AND patient_id = $2
 """
-REV = "SELECT rev FROM rr.study WHERE tenant_id = $1 AND study_uid = $2"
+REVS = """
+SELECT coalesce(s.rev, 0) AS rev
+  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked(tenant_id, study_uid, nth)
+  LEFT JOIN rr.study s ON s.tenant_id = asked.tenant_id AND s.study_uid = asked.study_uid
+ ORDER BY asked.nth
+"""
 ORDER = """
 SELECT o.study_uid, o.body, o.cancelled, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
   FROM rr.orders o
@@ -111,17 +117,24 @@ def _patient(row: Any) -> Patient | None:
 
 
 async def study(conn: Connection, tenant_id: str, study_uid: str) -> tuple[Study, Patient | None]:
-    """Return the state of a study and its patient, from its snapshot and the events after it.
+    """Return the state of a study and its patient."""
+    return (await studies(conn, [(tenant_id, study_uid)]))[0]
+
+
+async def studies(conn: Connection, keys: Sequence[tuple[str, str]]) -> list[tuple[Study, Patient | None]]:
+    """Return the state of each study and its patient, from its snapshot and the events after it.
 
     A study nobody knows is empty. A snapshot of another shape, or a lost one, is made anew from the whole journal.
     """
-    row = await conn.fetchrow(STUDY, tenant_id, study_uid)
-    assert row is not None  # noqa: S101 - one row was asked for by its values
-    kept = snapshot(study_uid, row["doc"] and msgspec.json.decode(row["doc"]))
-    if kept.rev == (row["rev"] or 0) and not row["more"]:
-        return kept, _patient(row)
-    rebuilt = resumed(kept, await journal.read(conn, tenant_id, f"study/{study_uid}", kept.rev))
-    return rebuilt, await patient(conn, tenant_id, rebuilt.patient_id)
+    found = []
+    for row in await conn.fetch(STUDIES, *map(list, zip(*keys, strict=True))):
+        tenant_id, study_uid = row["tenant_id"], row["study_uid"]
+        kept, whose = snapshot(study_uid, row["doc"] and msgspec.json.decode(row["doc"])), _patient(row)
+        if kept.rev != (row["rev"] or 0) or row["more"]:
+            kept = resumed(kept, await journal.read(conn, tenant_id, f"study/{study_uid}", kept.rev))
+            whose = await patient(conn, tenant_id, kept.patient_id)
+        found.append((kept, whose))
+    return found
 
 
 async def patient(conn: Connection, tenant_id: str, patient_id: str) -> Patient | None:
@@ -130,9 +143,9 @@ async def patient(conn: Connection, tenant_id: str, patient_id: str) -> Patient 
     return row and _patient(row)
 
 
-async def rev(conn: Connection, tenant_id: str, study_uid: str) -> int:
-    """Return the journal version of a study, 0 when nobody knows it."""
-    return await conn.fetchval(REV, tenant_id, study_uid) or 0
+async def current_revs(conn: Connection, keys: Sequence[tuple[str, str]]) -> list[int]:
+    """Return the journal version of each study, 0 when nobody knows it."""
+    return [row["rev"] for row in await conn.fetch(REVS, *map(list, zip(*keys, strict=True)))]
 
 
 async def order(

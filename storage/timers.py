@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Timer(NamedTuple):
 
 async def due(conn: Connection, shards: Sequence[int], before: datetime) -> list[Timer]:
     """Return the timers of these shards that come due before an instant, soonest first (role rr_timer)."""
-    return [Timer(*row) for row in await conn.fetch(DUE, list(shards), before)]
+    rows = await conn.fetch(DUE, list(shards), before)
+    return [Timer(intern(tenant_id), entity, intern(name), *rest) for tenant_id, entity, name, *rest in rows]
 
 
 async def drop(conn: Connection, timer: Timer) -> None:

@@ -11,14 +11,17 @@ What may happen is in ``decide``, what has happened in ``evolve``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import msgspec
 
 from actors.domain.sla import Clock  # noqa: TC001 - msgspec reads the annotations
 from actors.domain.words import Acuity, Flag, Priority, ReadinessState, ReportStatus, Status
+
+_T = TypeVar("_T")
 
 CLOSED = frozenset({Status.FINAL, Status.CANCELLED})
 LIVE = frozenset({Status.OFFERED, Status.ASSIGNED, Status.READING})  # counts as a reader's load
@@ -146,6 +149,12 @@ class Study:
 SHAPE = 1  # of a snapshot; one of another shape is thrown away and made anew from the journal
 
 
+@lru_cache(8192)
+def _shared(value: _T) -> _T:
+    """Return the one object that stands for all that equal it."""
+    return value
+
+
 def dump(study: Study) -> dict[str, Any]:
     """Return the state as the JSON of ``study.doc``: the snapshot that a commit leaves."""
     plain: dict[str, Any] = msgspec.to_builtins(study, order="deterministic")
@@ -153,8 +162,18 @@ def dump(study: Study) -> dict[str, Any]:
 
 
 def load(doc: dict[str, Any]) -> Study:
-    """Return the state of a ``study.doc``."""
-    return msgspec.convert(doc, Study)
+    """Return the state of a ``study.doc``; what many studies have alike they share, as a host holds 100,000 of them."""
+    study = msgspec.convert(doc, Study)
+    return replace(
+        study,
+        site_id=_shared(study.site_id),
+        modality=_shared(study.modality),
+        body_part=_shared(study.body_part),
+        laterality=_shared(study.laterality),
+        procedure=_shared(study.procedure),
+        readiness=_shared(study.readiness),
+        flags=_shared(study.flags),
+    )
 
 
 def snapshot(study_uid: str, doc: dict[str, Any] | None) -> Study:

@@ -30,7 +30,6 @@ from actors.domain.errors import StaleVersion
 from actors.domain.identity import radiologist_key, study_key, tenant_key
 from actors.domain.project import By, project
 from actors.domain.row import row
-from actors.domain.study import dump
 from actors.mailbox import digest
 from actors.study import lookup
 from actors.told import FORWARD, Changed, Later, Missed, sealed
@@ -53,6 +52,8 @@ _FOLD_S = 1.0
 class StudyActor:
     """Owns one study from its order to its last addendum."""
 
+    __slots__ = ("_images_at", "_key", "_patient", "_study", "_world")
+
     def __init__(self, key: Key, world: World) -> None:
         self._key, self._world = key, world
         self._study: Study | None = None
@@ -65,8 +66,7 @@ class StudyActor:
 
     async def current(self) -> bool:
         """Whether memory is as new as the journal."""
-        async with self._world.db.scope([self._key.tenant_id]) as conn:
-            known = await hydrate.rev(conn, self._key.tenant_id, self._key.name)
+        known = await self._world.reads.rev(self._key)
         return self._study is not None and known == self._study.rev
 
     async def handle(self, envelope: Envelope) -> dict[str, Any]:
@@ -74,8 +74,7 @@ class StudyActor:
         tenant_id, command = self._key.tenant_id, envelope.command
         if self._study is None:
             began = perf_counter()
-            async with self._world.db.scope([tenant_id]) as conn:
-                self._study, self._patient = await hydrate.study(conn, tenant_id, self._key.name)
+            self._study, self._patient = await self._world.reads.study(self._key)
             meters.ACTIVATION.labels("study").observe(perf_counter() - began)
         before = self._study
         if isinstance(command, ImagesArrived):
@@ -156,8 +155,7 @@ class StudyActor:
         for recorded in unit.events:
             meters.EVENTS.labels(recorded.type).inc()
             log.info(recorded.type, entity=recorded.entity, tenant_id=tenant_id, version=recorded.version)
-        told = Changed(self._key.name, after.rev, dump(after))
-        self._world.tell(tenant_key(tenant_id), sealed(told))
+        self._world.tell(tenant_key(tenant_id), sealed(Changed(after)))
         for recorded in unit.events:
             if recorded.type == "OfferExpired":
                 who = recorded.body["radiologist_id"]

@@ -23,7 +23,7 @@ from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTim
 from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry
 from actors.domain.identity import study_key
 from actors.domain.reading import OFF
-from actors.domain.study import LIVE, load
+from actors.domain.study import LIVE
 from actors.domain.unit import Recorded, TimerArm, Unit
 from actors.domain.words import Presence, Priority, Status
 from actors.mailbox import answered, digest
@@ -88,8 +88,8 @@ class TenantActor:
             case Spent():
                 ledger.release(message.study_uid, message.offer_id)
             case Changed():
-                freed = ledger.learn(load(message.doc))
-                await self._decide(ledger, None if freed else message.study_uid)
+                freed = ledger.learn(message.study)
+                await self._decide(ledger, None if freed else message.study.study_uid)
                 return {}
             case ReaderChanged():
                 await self._muster.one(message.user_id)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import structs
-from scipy.optimize import linear_sum_assignment
 
 from actors.domain.assignment.explain import Numbers, explained
 from actors.domain.assignment.minutes import Minutes
@@ -157,6 +156,8 @@ class _Round:
         cost = np.full((n, len(columns) + n), np.inf)
         cost[:, : len(columns)] = np.where(table.may[np.ix_(batch, columns)], total[:, columns], np.inf)
         cost[np.arange(n), len(columns) + np.arange(n)] = _KEPT + (n - np.arange(n)) * (_KEPT / 100)
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - a host that was lost is back a second sooner
+
         found, where = linear_sum_assignment(cost)
         pairs = zip(found.tolist(), where.tolist(), strict=True)
         return [(int(batch[r]), int(columns[c]), points[:, r]) for r, c in pairs if c < len(columns)]
