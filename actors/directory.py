@@ -19,6 +19,7 @@ class _Known(NamedTuple):
     at: float
     sites: dict[str, Site]
     policy: Policy
+    shadow: Policy | None
 
 
 class Directory:
@@ -45,8 +46,9 @@ class Directory:
             async with self._db.scope([tenant_id]) as conn:
                 sites = await hydrate.sites(conn, tenant_id)
                 policy = await hydrate.policy_in_force(conn, tenant_id)
+                shadow = await hydrate.policy_in_shadow(conn, tenant_id)
             self._policies[tenant_id, policy.version] = policy
-            known = self._known[tenant_id] = _Known(monotonic(), sites, policy)
+            known = self._known[tenant_id] = _Known(monotonic(), sites, policy, shadow)
         return known
 
     async def site_name(self, tenant_id: str, site_id: str) -> str:
@@ -61,6 +63,10 @@ class Directory:
     async def policy(self, tenant_id: str) -> Policy:
         """Return the policy in force."""
         return (await self._of(tenant_id)).policy
+
+    async def shadow(self, tenant_id: str) -> Policy | None:
+        """Return the policy that is tried without effect, None when none is."""
+        return (await self._of(tenant_id)).shadow
 
     async def policy_of(self, tenant_id: str, version: int) -> Policy:
         """Return a version of the policy: clocks keep the one that they began with."""

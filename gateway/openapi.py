@@ -28,6 +28,7 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "from": ("The instant that it begins; now when absent.", {"type": "string", "format": "date-time"}),
     "to": ("The instant that it ends; a month later when absent.", {"type": "string", "format": "date-time"}),
     "version": ("The version that was seen.", {"type": "integer"}),
+    "against": ("The other version; the live one when absent.", {"type": "integer"}),
     "dry_run": ("Only say what would happen.", {"type": "boolean", "default": False}),
     "study_uid": ("A Study Instance UID.", {"type": "string"}),
 }

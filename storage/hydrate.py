@@ -67,7 +67,8 @@ SELECT user_id FROM rr.membership
 """
 PRIORS = "SELECT count(*) FROM rr.dicom_study WHERE tenant_id = $1 AND patient_id = $2 AND study_uid <> $3"
 SITES = "SELECT site_id, name, jurisdiction, privileged FROM rr.site WHERE tenant_id = $1"
-POLICY = "SELECT version, body FROM rr.policy WHERE tenant_id = $1 ORDER BY version DESC LIMIT 1"
+POLICY = "SELECT version, body FROM rr.policy WHERE tenant_id = $1 AND version = rr.policy_in_force($1)"
+SHADOW = "SELECT version, body FROM rr.policy WHERE tenant_id = $1 AND mode = 'shadow'"
 POLICY_OF = "SELECT version, body FROM rr.policy WHERE tenant_id = $1 AND version = $2"
 OPEN = "SELECT study_uid, doc FROM rr.study WHERE tenant_id = $1 AND open"
 STEPS = "SELECT study_uid, rev, open FROM rr.study WHERE tenant_id = $1 AND (open OR study_uid = ANY($2::text[]))"
@@ -201,8 +202,14 @@ async def sites(conn: Connection, tenant_id: str) -> dict[str, Site]:
 
 
 async def policy_in_force(conn: Connection, tenant_id: str) -> Policy:
-    """Return the tenant's newest policy, the defaults when it never set one."""
+    """Return the policy in force today, the defaults when the tenant never set one."""
     return _policy(await conn.fetchrow(POLICY, tenant_id))
+
+
+async def policy_in_shadow(conn: Connection, tenant_id: str) -> Policy | None:
+    """Return the policy that is tried without effect, None when none is."""
+    row = await conn.fetchrow(SHADOW, tenant_id)
+    return row and _policy(row)
 
 
 async def policy_of(conn: Connection, tenant_id: str, version: int) -> Policy:

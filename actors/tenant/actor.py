@@ -30,6 +30,7 @@ from actors.mailbox import answered, digest
 from actors.tenant.ledger import Ledger, Reservation
 from actors.tenant.muster import Muster
 from actors.tenant.notices import Notices
+from actors.tenant.shadow import Shadow
 from actors.told import FORWARD, Changed, Forwarded, ReaderChanged, Spent, Tick
 from storage import heads, hydrate, journal
 
@@ -55,6 +56,7 @@ class TenantActor:
         self._key, self._world = key, world
         self._ledger: Ledger | None = None
         self._muster = Muster(key, world)
+        self._shadow = Shadow(key, world)
         self._deposed_at: datetime | None = None
         self._passed: dict[tuple[str, str], tuple[str, StudyCommand]] = {}  # commands that studies are answering
         self._notices = Notices(key, world)
@@ -138,6 +140,7 @@ class TenantActor:
         ledger.rules = ledger.minutes.rules = policy.assignment
         readers = await self._muster.roll({s.reading_by for s in ledger.studies.values() if s.reading_by})
         ledger.meet(readers, self._world.now().timestamp())
+        ledger.own = self._muster.own_capacity()
         await self._muster.announce()
 
     async def _replaced(self, ledger: Ledger) -> bool:
@@ -184,15 +187,19 @@ class TenantActor:
         readers = ledger.loaded(now)
         ledger.decided += 1
         seed = ledger.epoch * 1_000_003 + ledger.decided
-        for choice in decide(pool, readers, policy.assignment, now.timestamp(), seed, ledger.minutes):
+        choices = decide(pool, readers, policy.assignment, now.timestamp(), seed, ledger.minutes)
+        for choice in choices:
             self._offer(ledger, choice, policy)
+        if tried := await self._world.directory.shadow(self._key.tenant_id):
+            self._shadow.follow(ledger, pool, readers, (policy, choices), tried, now)
         left = [w for w in pool if w.study_uid not in ledger.reserved]
         await self._notices.nobody(ledger, left, readers, self._muster.on_call(), now)
 
     def _offer(self, ledger: Ledger, choice: Choice, policy: Policy) -> None:
         study = ledger.studies[choice.study_uid]
         grant = Grant(choice.radiologist_id, str(uuid7()), choice.step, ledger.epoch, choice.over_cap)
-        told = Envelope(Offer(grant, choice.why, policy.offer_open_s[study.priority], choice.explanation))
+        reasons = choice.explanation | {"policy_version": policy.version}
+        told = Envelope(Offer(grant, choice.why, policy.offer_open_s[study.priority], reasons))
         ledger.reserve(choice.study_uid, Reservation(choice.radiologist_id, choice.step, told))
         self._world.tell(study_key(self._key.tenant_id, choice.study_uid), told)
 

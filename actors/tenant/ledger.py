@@ -46,6 +46,7 @@ class Ledger:
         self.pos = -1  # of the feed, when the rows were last read
         self.studies: dict[str, Study] = {}
         self.readers: dict[str, Reader] = {}
+        self.own: frozenset[str] = frozenset()  # readers whose capacity is their own, not the policy's
         self.sites: dict[str, Site] = {}
         self.rules = Rules()
         self.minutes = Minutes()

@@ -79,6 +79,10 @@ class Muster:
             await staff.told(conn, tenant_id, news)
         self._shown |= news
 
+    def own_capacity(self) -> frozenset[str]:
+        """Return whose capacity is their own, not the policy's."""
+        return frozenset(who for who, member in self._members.items() if member.profile.capacity is not None)
+
     def on_call(self) -> list[str]:
         """Return who is on call now."""
         now = self._world.now()

@@ -5,17 +5,14 @@ Everything may be said twice: the second time changes what differs and prints th
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from actors.domain.errors import BadPayload
-from actors.domain.policy import policy
 from actors.domain.words import Role, spelled
-from readingroom.cli import past, staff, tokens
-from readingroom.cli.instance import AsJson, Data, Hand, SiteNames, TenantName, act, refuse, say
-from storage import access, admin, peers, policies, sessions
+from readingroom.cli import past, policy, staff, tokens
+from readingroom.cli.instance import AsJson, Data, Hand, SiteNames, TenantName, act, say
+from storage import admin, peers, sessions
 
 app = typer.Typer(
     help="Set up a running instance: groups, sites, people, machines, policies. A change acts within a second.",
@@ -37,9 +34,9 @@ _users = _group("user", "People and what they are where.")
 _people = _group("people", "People and what they are where.")
 _aes = _group("ae", "DICOM application entities: who calls us, and where we send.")
 _webhooks = _group("webhook", "Who is told of signed reports.")
-_policies = _group("policy", "How long offers stay open, when clocks warn and breach, how much one may hold.")
 app.add_typer(staff.readers, name="reader")
 app.add_typer(staff.shifts, name="shift")
+app.add_typer(policy.app, name="policy")
 app.add_typer(tokens.app, name="token")
 app.add_typer(past.audits, name="audit")
 app.command("replay", epilog="Example: readingroom admin replay 1.2.840.1 --at 2026-03-01T03:14Z --json")(past.replay)
@@ -197,33 +194,3 @@ def webhook_add(  # noqa: PLR0913 - one parameter a flag
         return await peers.add_webhook(hand.conn, tenant_id, await hand.one_site(tenant_id, site), url, secret)
 
     say(*act(data, work), as_json=as_json, names=("id", "secret"))
-
-
-@_policies.command("set", epilog="Example: readingroom admin policy set --tenant north-star policy.json")
-def policy_set(
-    file: Annotated[typer.FileText, typer.Argument(help="JSON as GET /api/policy answers it; - is standard input.")],
-    *,
-    tenant: TenantName,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Set a group's policy for later studies and offers; print the group's ID."""
-    try:
-        said = json.load(file)
-        if not isinstance(said, dict):
-            refuse(f"{file.name}: expected a JSON object.")
-        body = policy(said).body()
-    except ValueError as error:
-        refuse(f"{file.name} is not JSON: {error}")
-    except BadPayload as error:
-        refuse(f"{file.name}: {error}")
-
-    async def work(hand: Hand) -> str:
-        tenant_id = await hand.tenant(tenant)
-        if body != await policies.read(hand.conn, tenant_id):
-            version = await policies.write(hand.conn, tenant_id, body, None)
-            await access.record(hand.conn, tenant_id, None, "policy_set", str(version))
-            hand.changed.append(f"tenant:{tenant_id}")
-        return tenant_id
-
-    say(act(data, work), as_json=as_json)

@@ -234,6 +234,22 @@ async def test_a_policy_is_set_from_a_file_once(north: Shell, tmp_path: Path) ->
     assert "capacity" in await north.run("policy set --tenant north-star", str(file), code=2)
 
 
+async def test_a_policy_is_drafted_tried_made_live_and_brought_back(north: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text('{"capacity": 3}')
+    await north.run("policy set --tenant north-star", str(file))
+    file.write_text('{"capacity": 6}')
+    assert await north.run("policy draft --tenant north-star --note more", str(file)) == "2"
+    assert await north.run("policy diff --tenant north-star 2") == "capacity: 3 → 6"
+    assert await north.run("policy mode --tenant north-star 2 shadow") == "2 shadow"
+    assert (await north.run("policy list --tenant north-star")).splitlines()[0] == "2 shadow"
+    assert "2 live since" in await north.run("policy mode --tenant north-star 2 live")
+    assert "in force" in await north.run("policy mode --tenant north-star 2 draft", code=2)
+    assert "1 live since" in await north.run("policy rollback --tenant north-star 1")
+    assert "no such version" in await north.run("policy rollback --tenant north-star 9", code=2)
+    assert await north.run("policy diff --tenant north-star 1") == "They are alike."
+
+
 async def test_readers_have_skills_and_shifts(north: Shell) -> None:
     await north.run("user add --tenant north-star --role radiologist --email ada@x.org")
     await north.run(
@@ -294,7 +310,8 @@ async def test_an_instance_that_is_not_there_is_said(tmp_path: Path, servers: Se
 async def test_every_command_has_help_with_an_example(servers: Settings) -> None:
     shell = Shell(servers)
     for line in (
-        "tenant add", "site add", "user add", "ae add", "webhook add", "policy set", "people deactivate", "shift add",
+        "tenant add", "site add", "user add", "ae add", "webhook add", "policy set", "policy draft",
+        "policy list", "policy mode", "policy rollback", "policy diff", "people deactivate", "shift add",
         "shift import", "reader set", "reader import", "token", "token revoke",
     ):  # fmt: skip
         shown = await shell.run(f"{line} --help")

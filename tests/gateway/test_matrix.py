@@ -59,6 +59,13 @@ CALLS = {
     "GET /api/board": "AMRS",
     "GET /api/policy": "AMRS",
     "PUT /api/policy": "AM",
+    "GET /api/policy/versions": "AMRS",
+    "POST /api/policy/versions": "AM",
+    "GET /api/policy/versions/{version}": "AMRS",
+    "GET /api/policy/versions/{version}/diff": "AMRS",
+    "PUT /api/policy/versions/{version}/mode": "AM",
+    "POST /api/policy/versions/{version}/rollback": "AM",
+    "GET /api/policy/versions/{version}/comparison": "AM",
     "GET /api/readers": "AMRS",
     "POST /api/readers/import": "AM",
     "GET /api/readers/{radiologist_id}": "AMRS",
@@ -140,6 +147,7 @@ async def both(fresh: Settings) -> AsyncIterator[World]:
             " VALUES ('south', $1, now(), now() + interval '1 h', $2)",
             made.ids["sue"], f"absence-{FOREIGN}",
         )  # fmt: skip
+        await made.sql("INSERT INTO rr.policy (tenant_id, version, body) VALUES ('south', 7, '{}')")
         await made.sql(
             "INSERT INTO rr.roster (tenant_id, roster_id, user_id, body) VALUES ('south', $2, $1, '{}')",
             made.ids["sue"], f"roster-{FOREIGN}",
@@ -180,7 +188,7 @@ async def test_a_role_is_refused_what_it_never_may_and_sees_nothing_of_others(bo
             filled = path.format(
                 study_uid=uid, report_id=f"report-{uid}", accession_number={FOREIGN: "S1"}.get(uid, "N9"),
                 radiologist_id=both.ids["sue"] if uid == FOREIGN else "nobody", shift_id=f"shift-{uid}",
-                roster_id=f"roster-{uid}", absence_id=f"absence-{uid}",
+                roster_id=f"roster-{uid}", absence_id=f"absence-{uid}", version=7 if uid == FOREIGN else 8,
             )  # fmt: skip
             answer = await both.call(method, filled, body, who=who)
             said[uid] = (answer.status, answer.code if answer.status >= 400 else "")
