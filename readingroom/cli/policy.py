@@ -37,8 +37,8 @@ def _read(file: typer.FileText) -> dict[str, Any]:
 
 
 def _line(row: dict[str, Any]) -> str:
-    live = f" live since {row['live_at']}" if row["mode"] == Mode.LIVE else ""
-    return f"{row['version']} {row['mode']}{live}{' in force today' if row['today'] else ''}"
+    since = f" since {row['live_at']}" if row["mode"] == Mode.LIVE else ""
+    return f"{row['version']} {row['mode']}{since}{', in force today' if row['today'] else ''}"
 
 
 @app.command("set", epilog="Example: readingroom admin policy set --tenant north-star policy.json")

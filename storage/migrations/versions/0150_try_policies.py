@@ -5,7 +5,7 @@ from __future__ import annotations
 from storage.migrations.script import run_file
 
 revision = "0150"
-down_revision = "0120"
+down_revision = "0143"
 
 
 def upgrade() -> None:
