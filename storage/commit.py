@@ -168,17 +168,9 @@ def _pack_study(unit: Unit, put: Any) -> None:
             idem=event.idem,
             at=event.at,
         )
-    for patient in unit.patients:
-        put(
-            "patients",
-            unit,
-            patient_id=patient.patient_id,
-            issuer=patient.issuer,
-            mrn=patient.mrn,
-            name=patient.name,
-            birth_date=patient.birth_date,
-            sex=patient.sex,
-        )
+    for kind, patients in (("patients", unit.patients), ("corrections", unit.corrections)):
+        for patient in patients:
+            put(kind, unit, **{name: getattr(patient, name) for name in patient.__slots__})
     for row in unit.studies:
         put("studies", unit, **{name: getattr(row, name) for name in row.__slots__})
     for write in unit.orders:

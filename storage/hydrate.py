@@ -30,6 +30,10 @@ SELECT asked.tenant_id, asked.study_uid, {archive.DOC} AS doc, s.rev, p.patient_
   LEFT JOIN rr.patient p ON p.tenant_id = s.tenant_id AND p.patient_id = s.patient_id
  ORDER BY asked.nth
 """  # noqa: S608 - constants only
+OF_PATIENT = """
+SELECT study_uid FROM rr.study
+ WHERE tenant_id = $1 AND patient_id = $2 AND study_uid <> $3 AND doc->>'moved_to' IS NULL ORDER BY study_uid
+"""
 PATIENT = """
 SELECT patient_id, name, mrn, issuer, birth_date, sex FROM rr.patient WHERE tenant_id = $1 AND patient_id = $2
 """
@@ -136,6 +140,12 @@ async def studies(conn: Connection, keys: Sequence[tuple[str, str]]) -> list[tup
             whose = await patient(conn, tenant_id, kept.patient_id)
         found.append((kept, whose))
     return found
+
+
+async def of_patient(conn: Connection, tenant_id: str, patient_id: str, but: str) -> list[Study]:
+    """Return the other studies of a patient that stand in lists."""
+    uids = [r["study_uid"] for r in await conn.fetch(OF_PATIENT, tenant_id, patient_id, but)]
+    return [(await study(conn, tenant_id, uid))[0] for uid in uids]
 
 
 async def patient(conn: Connection, tenant_id: str, patient_id: str) -> Patient | None:

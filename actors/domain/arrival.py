@@ -6,8 +6,10 @@ after the signature raises a flag instead of changing what was read.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from actors.domain import correction
 from actors.domain.errors import BadPayload, Forbidden, NotFound, StaleVersion, WrongStatus
 from actors.domain.escalation import started
 from actors.domain.events import (
@@ -107,30 +109,40 @@ def _ready_again(study: Study, expected: int | None) -> list[Event]:
 
 def receive_order(study: Study, command: ReceiveOrder, now: datetime, facts: Facts) -> Decision:
     """A new order, a changed one, or one for images that are here already."""
-    order = command.order
+    order = correction.identified(study, command.order, facts)
     if study.images and not study.ordered:
         return _join(study, order, now, facts, by_person=False)
-    if study.ordered and (study.site_id, study.accession_number) != (order.site_id, order.accession_number):
+    if study.ordered and not correction.repeats(study, order):
         raise WrongStatus(
             "This study belongs to another order.", {"field": "study_uid", "accession_number": study.accession_number}
         )
+    fixed = correction.corrected(study, order, facts)
+    decision = _placed(study, order, now, facts)
+    if fixed is None:
+        return decision
+    patient, event = fixed
+    return replace(decision, events=[*decision.events, event], patient=patient, corrected=event)
+
+
+def _placed(study: Study, order: Order, now: datetime, facts: Facts) -> Decision:
+    """What the order says beside whose it is."""
     event = received(order)
+    mismatch = Flag.PATIENT_MISMATCH in study.flags
+    if study.ordered and mismatch and facts.patient and agrees(order.patient, facts.patient):
+        return _join(study, order, now, facts, by_person=False)  # what was wrong has been corrected
     if study.ordered and study.status is not Status.CANCELLED and _same(study, event):
         return Decision()
     if study.ordered and facts.patient and event.patient_id != study.patient_id and study.images:
-        return Decision([Flagged(Flag.PATIENT_MISMATCH)])
+        return Decision([] if mismatch else [Flagged(Flag.PATIENT_MISMATCH)])
     if study.status in SIGNED:
         return Decision([Flagged(Flag.ORDER_AFTER_SIGN)] if Flag.ORDER_AFTER_SIGN not in study.flags else [])
     events: list[Event] = [event]
     if study.images:
-        if (
-            order.priority is not (study.asked_priority or study.priority)
-            or study.sla is None
-            or study.status is Status.CANCELLED
-        ):
+        asked = study.asked_priority or study.priority
+        if order.priority is not asked or study.sla is None or study.status is Status.CANCELLED:
             events.append(started(facts.policy, order.priority, now))
         events += _ready_again(study, order.expected_instances)
-    return Decision(events, patient=order.patient, order=order)
+    return Decision(events, patient=correction.shown(order, facts), order=order)
 
 
 def _same(study: Study, event: OrderReceived) -> bool:
@@ -167,7 +179,8 @@ def _join(study: Study, order: Order, now: datetime, facts: Facts, *, by_person:
     elif study.status is not Status.CANCELLED:
         events.append(started(facts.policy, order.priority, now))
     events += _ready_again(study, order.expected_instances)
-    return Decision(events, patient=order.patient, order=order, moved=_emptied(study, facts))
+    patient = correction.shown(order, facts)
+    return Decision(events, patient=patient, order=order, moved=_emptied(study, facts))
 
 
 def _emptied(study: Study, facts: Facts) -> Study | None:

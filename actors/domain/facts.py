@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from actors.domain.commands import Order, Patient
-    from actors.domain.events import Event
+    from actors.domain.events import Event, PatientCorrected
     from actors.domain.study import Study
     from actors.domain.unit import ReportWrite
     from actors.domain.words import Presence
@@ -36,6 +36,8 @@ class Facts:
     clock_policy: Policy = field(default_factory=Policy)  # the one that the study's clock runs under
     managers: Sequence[str] = ()  # whom a ladder may tell
     on_call: Sequence[str] = ()
+    known: Patient | None = None  # who stands under the issuer and number of the order that is placed
+    siblings: Sequence[tuple[Study, str]] = ()  # other studies of a patient who is corrected, with their sites' names
     order: Order | None = None  # found by site and accession number
     minted: Study | None = None  # where that order lives until images join it under another UID
     draft: Draft | None = None
@@ -52,6 +54,7 @@ class Decision:
     events: Sequence[Event] = ()
     extra: dict[str, Any] = field(default_factory=dict)  # of the answer
     patient: Patient | None = None  # when it is another than before
+    corrected: PatientCorrected | None = None  # the patient is, on this study and its siblings
     order: Order | None = None  # to be written as belonging to this study
     cancelled: bool = False  # the order is
     moved: Study | None = None  # the minted study that ends with this

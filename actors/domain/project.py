@@ -167,14 +167,15 @@ class _Projection:
         self.unit = Unit(key)
         self._facts, self._by, self._new_id = facts, by, new_id
 
-    def add(self, before: Study, event: Event, patient: Patient | None) -> Study:
-        """Record one event and everything that shows it."""
+    def add(self, before: Study, event: Event, patient: Patient | None, site_name: str | None = None) -> Study:
+        """Record one event and everything that shows it; ``site_name`` when it is another study's."""
         after = evolve(before, event, self._by.at)
         entity = f"study/{after.study_uid}"
         self.unit.events.append(
             Recorded(entity, after.rev, type(event).__name__, body(event), self._by.at, self._by.user_id, self._by.idem)
         )
-        self._feed(before, event, after, row(after, patient, self._facts.site_name))
+        place = self._facts.site_name if site_name is None else site_name
+        self._feed(before, event, after, row(after, patient, place))
         return after
 
     def _feed(self, before: Study, event: Event, after: Study, shown: dict[str, Any]) -> None:
@@ -269,6 +270,10 @@ def project(  # noqa: PLR0913, PLR0917 - what a commit is made of
         unit.studies.append(study_row(after))
         made.count(before, after, final=any(isinstance(e, FinalSigned) for e in decision.events))
         made.readers(before, after)
+    if decision.corrected and patient:
+        unit.corrections.append(patient)
+        for sibling, site_name in facts.siblings:
+            unit.studies.append(study_row(made.add(sibling, decision.corrected, patient, site_name)))
     _side_effects(unit, before, after, decision, new_id)
     return after, unit
 

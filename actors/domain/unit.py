@@ -145,6 +145,7 @@ class Unit:
     arm: list[TimerArm] = field(default_factory=list)
     disarm: list[str] = field(default_factory=list)
     patients: list[Patient] = field(default_factory=list)
+    corrections: list[Patient] = field(default_factory=list)  # demographics that replace the ones known
     orders: list[OrderWrite] = field(default_factory=list)
     reports: list[ReportWrite] = field(default_factory=list)
     outbox: list[OutboxWrite] = field(default_factory=list)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _FOLD_S = 1.0
+_ORDERED = frozenset({"OrderReceived", "PatientCorrected"})  # images that stood alone may agree now
 
 
 class StudyActor:
@@ -160,7 +161,7 @@ class StudyActor:
             if recorded.type == "OfferExpired":
                 who = recorded.body["radiologist_id"]
                 self._world.tell(radiologist_key(tenant_id, who), sealed(Missed(self._key.name)))
-        if any(e.type == "OrderReceived" for e in unit.events) and not after.images:
+        if any(e.type in _ORDERED for e in unit.events) and not after.images:
             self._world.spawn(self._seek(after))
 
     async def _seek(self, ordered: Study) -> None:

@@ -20,6 +20,7 @@ from actors.domain.commands import (
     Sign,
     StartReading,
 )
+from actors.domain.correction import differences, repeats
 from actors.domain.facts import Facts
 from actors.domain.words import SignKind
 from storage import hydrate
@@ -48,14 +49,13 @@ class Questions:
     draft_of: str = ""  # report id
     viewers: bool = False
     people: bool = False  # whom a ladder may tell
+    placed: Order | None = None  # whose person is looked up
     presence_of: str = ""  # user id
 
     @property
     def any(self) -> bool:
         """Whether there is anything to ask."""
-        return bool(
-            self.accession_number or self.priors_of or self.draft_of or self.viewers or self.people or self.presence_of
-        )
+        return replace(self, site_id="") != Questions("")
 
 
 def questions(study: Study, command: object) -> Questions:  # noqa: PLR0911 - one line a command
@@ -66,7 +66,7 @@ def questions(study: Study, command: object) -> Questions:  # noqa: PLR0911 - on
             accession = (command.accession_number or study.accession_number) if alone else ""
             return Questions(command.site_id, accession, "" if study.images else command.patient.patient_id)
         case ReceiveOrder(order):
-            return Questions(order.site_id, order.accession_number if study.images and alone else "")
+            return Questions(order.site_id, order.accession_number if study.images and alone else "", placed=order)
         case JoinOrder(accession_number):
             return Questions(study.site_id, accession_number)
         case CancelOrder():
@@ -102,6 +102,8 @@ async def facts(world: World, tenant_id: str, study: Study, patient: Patient | N
                 found["draft"] = await hydrate.draft(conn, tenant_id, asked.draft_of)
             if asked.viewers:
                 found["viewers"] = await hydrate.viewers(conn, tenant_id, asked.site_id)
+            if asked.placed:
+                found |= await _whose(conn, world, tenant_id, study, patient, asked.placed)
             if asked.people:
                 found["managers"] = await hydrate.managers(conn, tenant_id)
                 found["on_call"] = await hydrate.on_call(conn, tenant_id, world.now())
@@ -116,6 +118,19 @@ async def facts(world: World, tenant_id: str, study: Study, patient: Patient | N
         new_id=fresh_id(),
         **found,
     )
+
+
+async def _whose(  # noqa: PLR0913, PLR0917 - what is known of the study and its order
+    conn: Connection, world: World, tenant_id: str, study: Study, patient: Patient | None, order: Order
+) -> dict[str, Any]:
+    """Return who stands under the order's number, and the other studies of a patient whom it corrects."""
+    found: dict[str, Any] = {"known": await hydrate.patient(conn, tenant_id, order.patient.patient_id)}
+    if patient is not None and repeats(study, order) and differences(patient, order.patient):
+        sites = await world.directory.sites(tenant_id)
+        others = await hydrate.of_patient(conn, tenant_id, patient.patient_id, study.study_uid)
+        names = [sites[s.site_id].name if s.site_id in sites else s.site_id for s in others]
+        found["siblings"] = tuple(zip(others, names, strict=True))
+    return found
 
 
 async def _order(
