@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8080
     dicom_port: int = 11112
+    dicom_listeners: int = 1
+    dicom_associations: int = 100  # that one tenant may have open at a listener
+    dicom_tls_port: int | None = None
+    dicom_tls_cert: Path | None = None  # PEM: our certificate, and its key unless that is apart
+    dicom_tls_key: Path | None = None
+    dicom_tls_ca: Path | None = None  # whose certificates callers show; then each must show one
     gateways: int = 1
     shard_hosts: int = 1
     inference_workers: int = 1

@@ -88,9 +88,9 @@ class Supervisor:
         for i in range(s.gateways):
             start = partial(self._worker, "gateway", i)
             self._add(f"gateway-{i}", "gateway", start, partial(self._gateway_answers, i), extra=partial(self._url, i))
-        self._add(
-            "dicom-0", "dicom", partial(self._worker, "dicom", 0), partial(probes.tcp, s.host, s.dicom_port), probe_s=5
-        )
+        for i in range(s.dicom_listeners):
+            ask = partial(probes.tcp, s.host, s.dicom_port)
+            self._add(f"dicom-{i}", "dicom", partial(self._worker, "dicom", i), ask, probe_s=5)
 
     def _add(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _LOCK = "LOCK TABLE rr.ae IN SHARE ROW EXCLUSIVE MODE"
 _SAME_TITLE = """
-SELECT a.tenant_id, a.site_id, a.ae_id, a.called_aet, a.source::text AS source
+SELECT a.tenant_id, a.site_id, a.ae_id, a.called_aet, a.source::text AS source, a.certificate
   FROM rr.ae a WHERE a.aet = $1 ORDER BY a.tenant_id, a.site_id
 """
 _ADD = """
@@ -37,6 +38,9 @@ SELECT webhook_id FROM rr.webhook WHERE tenant_id = $1 AND site_id IS NOT DISTIN
 """
 _WEBHOOK_ADD = "INSERT INTO rr.webhook (tenant_id, webhook_id, site_id, url, secret) VALUES ($1, $2, $3, $4, $5)"
 _WEBHOOK_SET = "UPDATE rr.webhook SET secret = $3 WHERE tenant_id = $1 AND webhook_id = $2"
+
+
+_END = "-----END CERTIFICATE-----"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,17 @@ def _network(text: str | None) -> IPv4Network | IPv6Network | None:
         raise BadPayload(f"{text!r} is not a range of addresses; one is 10.1.0.0/16.", {"field": "from"}) from None
 
 
+def _certificate(text: str | None) -> str | None:
+    """Return one PEM certificate in its plainest form."""
+    if text is None:
+        return None
+    begin, end = text.find("-----BEGIN CERTIFICATE-----"), text.find(_END)
+    try:
+        return ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(text[begin : end + len(_END)] + "\n"))
+    except (ValueError, ssl.SSLError):
+        raise BadPayload("That is not a certificate in PEM.", {"field": "certificate"}) from None
+
+
 def _overlap(a: IPv4Network | IPv6Network | None, b: IPv4Network | IPv6Network | None) -> bool:
     if a is None or b is None:
         return True
@@ -88,22 +103,26 @@ async def add_ae(conn: Connection, ae: Ae) -> str:
         raise BadPayload(f"{ae.port} is not a port.", {"field": "port"})
     if not ae.host.strip():
         raise BadPayload("The host is empty.", {"field": "host"})
-    secured = ae.wide, ae.tls, ae.certificate
+    secured = ae.wide, ae.tls, _certificate(ae.certificate)
     await conn.execute(_LOCK)
-    for known in await conn.fetch(_SAME_TITLE, aet):
-        if (known["tenant_id"], known["site_id"]) == (ae.tenant_id, ae.site_id):
-            if known["called_aet"] == called and _network(known["source"]) == source:
-                await conn.execute(_MOVE, ae.tenant_id, known["ae_id"], ae.host.strip(), ae.port, *secured)
-                await access.record(conn, ae.tenant_id, None, "ae_changed", known["ae_id"])
-                return str(known["ae_id"])
-        elif (known["called_aet"] is None or called in (None, known["called_aet"])) and _overlap(
+    rows = await conn.fetch(_SAME_TITLE, aet)
+    own = [row for row in rows if (row["tenant_id"], row["site_id"]) == (ae.tenant_id, ae.site_id)]
+    for known in rows:
+        if known in own or known["certificate"] != secured[2]:
+            continue
+        if (known["called_aet"] is None or called in (None, known["called_aet"])) and _overlap(
             _network(known["source"]), source
         ):
             raise BadPayload(
                 f"{aet} already belongs to site {known['site_id']} of tenant {known['tenant_id']}: a call could be from "
-                "either. Tell them apart by --called or --from.",
+                "either. Tell them apart by --called, --from or --certificate.",
                 {"field": "aet"},
             )
+    for known in own:
+        if known["called_aet"] == called and _network(known["source"]) == source:
+            await conn.execute(_MOVE, ae.tenant_id, known["ae_id"], ae.host.strip(), ae.port, *secured)
+            await access.record(conn, ae.tenant_id, None, "ae_changed", known["ae_id"])
+            return str(known["ae_id"])
     ae_id = str(uuid7())
     place = None if source is None else str(source)
     await conn.execute(_ADD, ae.tenant_id, ae.site_id, ae_id, aet, called, place, ae.host.strip(), ae.port, *secured)

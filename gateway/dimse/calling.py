@@ -58,12 +58,16 @@ def call(room: Room, to: Caller, pairs: Iterable[tuple[str, str]], roles: Iterab
 def _connected(room: Room, to: Caller) -> Wire:
     plain = socket.create_connection((to.host, to.port), timeout=_CONNECT_S)
     try:
-        wire = Shielded(room.shield().wrap_socket(plain, server_hostname=to.host)) if to.tls else Wire(plain)
-    except OSError:
+        if to.tls:
+            if room.shield is None:
+                raise NotAnswered("no TLS: there is no certificate of ours to show")  # noqa: TRY301 - the socket is closed
+            wire: Wire = Shielded(room.shield.call(plain, to))
+        else:
+            plain.settimeout(None)
+            wire = Wire(plain)
+    except BaseException:
         plain.close()
         raise
-    if not to.tls:
-        plain.settimeout(None)
     wire.patience(_ANSWER_S)
     return wire
 

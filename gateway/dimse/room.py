@@ -10,10 +10,10 @@ from storage.faults import AWAY
 from storage.ingest import Away
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Coroutine
 
     from gateway.ingest.callers import Callers
+    from gateway.ingest.shield import Shield
     from storage.objects import ObjectStore
     from storage.pool import Database
 
@@ -29,7 +29,7 @@ class Room:
         views: as rr_app: what callers may see.
         rows: as rr_ingest: what they write.
         announce: told the shards whose inbox has grown.
-        shield: for calls of ours under TLS, where there is a certificate to show.
+        shield: for calls of ours under TLS; None when there is no certificate to show.
     """
 
     views: Database
@@ -38,7 +38,7 @@ class Room:
     callers: Callers
     aet: str
     announce: Callable[[set[int]], None]
-    shield: Callable[[], ssl.SSLContext]
+    shield: Shield | None
     loop: asyncio.AbstractEventLoop
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -10,10 +10,12 @@ from actors.domain.errors import Forbidden
 from actors.domain.permissions import check
 from gateway.dimse import commitment, find, performed, retrieve, worklist
 from gateway.dimse.status import (
+    Busy,
     Failure,
     NoSuchOperation,
     NotAuthorized,
     Refused,
+    TooMuch,
     Unavailable,
 )
 from gateway.dimse.talk import Unexpected
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from gateway.dimse.room import Room
     from gateway.dimse.talk import Talk
     from gateway.ingest.dimse import Request
+    from gateway.ingest.limits import Limits
 
 log = structlog.get_logger()
 
@@ -73,11 +76,15 @@ _SERVICES: dict[tuple[int, str], Service] = {
 }
 
 
+def _normalized(request: Request) -> bool:
+    return bool(request.operation & 0x0100)
+
+
 class Services:
     """Serves what is not C-STORE, in the association's thread."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, room: Room, limits: Limits) -> None:
+        self._room, self.limits = room, limits
 
     def serve(self, talk: Talk, context_id: int, request: Request, data: bytes) -> None:
         """Answer a request, whatever it is.
@@ -93,13 +100,16 @@ class Services:
         try:
             if service is None or request.sop_class != context.abstract_syntax:
                 raise NoSuchOperation("not a service of this port and context")
+            if not self.limits.ask(talk.caller.tenant_id):
+                why = "too many requests: again in a moment"
+                raise Busy(why) if _normalized(request) else TooMuch(why)
             check(talk.caller.principal, service.call)
             service.serve(self._room, Asked(talk, context_id, request, data))
         except Forbidden:
             self._refuse(talk, context_id, request, NotAuthorized("the caller may not do this"))
         except Away:
             away = "the database is away"
-            self._refuse(talk, context_id, request, Failure(away) if request.operation & 0x100 else Unavailable(away))
+            self._refuse(talk, context_id, request, Failure(away) if _normalized(request) else Unavailable(away))
         except Refused as exc:
             self._refuse(talk, context_id, request, exc)
 

@@ -10,6 +10,7 @@
     * Mismatch            A900  the identifier is not one of this class and level
     * CannotProcess       C000  the identifier cannot be read, or an attribute not be searched by
     * Failure             0110  a normalized service failed
+    * Busy                0213  too many requests to normalized services
     * Duplicate           0111  there is such an instance
     * NoSuchInstance      0112  there is none
     * InvalidValue        0106  an attribute has a value that it cannot have
@@ -22,7 +23,7 @@ from __future__ import annotations
 from gateway.ingest.refusal import Mismatch, NotAuthorized, Refused
 
 __all__ = [
-    "CannotProcess", "Duplicate", "Failure", "InvalidValue", "Mismatch", "MissingAttribute", "NoSuchInstance",
+    "Busy", "CannotProcess", "Duplicate", "Failure", "InvalidValue", "Mismatch", "MissingAttribute", "NoSuchInstance",
     "NoSuchOperation", "NotAuthorized", "NothingMoved", "Refused", "TooMuch", "Unavailable", "UnknownDestination",
 ]  # fmt: skip
 
@@ -67,6 +68,12 @@ class Failure(Refused):
     """Processing failure; also what a settled step answers."""
 
     status = 0x0110
+
+
+class Busy(Refused):
+    """Resource limitation."""
+
+    status = 0x0213
 
 
 class Duplicate(Refused):

@@ -19,6 +19,7 @@ from gateway.ingest.dimse import AbortReason, Operation, Request
 from gateway.ingest.negotiation import VERIFICATION, NotAnAssociation, Proposal, stores
 from gateway.ingest.receiving import Announced, Receiving
 from gateway.ingest.refusal import Mismatch, NoSuchClass, Refused
+from gateway.ingest.shield import shown
 from gateway.ingest.wire import Closed
 from storage.ingest import Away
 
@@ -61,6 +62,7 @@ class Association:
         self._head = bytearray(_HEAD_BYTES)
         self._contexts: dict[int, Context] = {}
         self._sender: Sender
+        self._entered: Sender | None = None
         self._talk: Talk
         self._command = bytearray()
         self._request: Request | None = None
@@ -93,6 +95,8 @@ class Association:
         finally:
             self._receiving.abandon()
             self._held.release(id(self))
+            if self._entered is not None:
+                self._services.limits.leave(self._entered.tenant_id)
             self._wire.close()
 
     def end(self) -> None:
@@ -131,14 +135,18 @@ class Association:
             return 1, 1, 2
         address = self._wire.sock.getpeername()[0]
         try:
-            self._sender = self._callers.find(proposal.calling, proposal.called, address)
+            sender = self._callers.find(proposal.calling, proposal.called, address, shown(self._wire.sock))
         except Stranger as exc:
             log.warning("association rejected", aet=proposal.calling, called=proposal.called, address=address)
             return 1, 1, exc.reason
         except Away:
             return 2, 3, 1  # for now: temporary congestion
-        log.info("association accepted", aet=proposal.calling, tenant_id=self._sender.tenant_id,
-                 site_id=self._sender.site_id)  # fmt: skip
+        full = self._services.limits.enter(sender.tenant_id)
+        if full:
+            log.warning("association rejected", aet=proposal.calling, tenant_id=sender.tenant_id, full=full)
+            return 2, 3, full
+        self._sender = self._entered = sender
+        log.info("association accepted", aet=proposal.calling, tenant_id=sender.tenant_id, site_id=sender.site_id)
         return None
 
     # -- messages ---------------------------------------------------------------------------------

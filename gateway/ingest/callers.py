@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -42,14 +44,14 @@ class Callers:
     _rows: Sequence[Caller] | None = field(default=None, init=False)
     _until: float = field(default=0.0, init=False)
 
-    def find(self, calling: str, called: str, address: str) -> Sender:
-        """Return whose images a caller sends.
+    def find(self, calling: str, called: str, address: str, certificate: bytes | None = None) -> Sender:
+        """Return whose images a caller sends; ``certificate`` (DER) is what it has proved to be.
 
         Raises:
             Stranger: the caller is unknown from there, or calls us by a name that is not ours.
             Away: the table was never read and the database is away.
         """
-        return match(self.table(), self.own_aet, calling, called, address)
+        return match(self.table(), self.own_aet, calling, called, address, certificate)
 
     def table(self) -> Sequence[Caller]:
         """Return every row, as of half a second ago at most."""
@@ -63,17 +65,26 @@ class Callers:
         return self._rows
 
 
-def match(rows: Sequence[Caller], own_aet: str, calling: str, called: str, address: str) -> Sender:
-    """Return the sender that the narrowest matching row names: the called title first, then the source range.
+def match(  # noqa: PLR0913, PLR0917 - all that is known of a call
+    rows: Sequence[Caller], own_aet: str, calling: str, called: str, address: str, certificate: bytes | None = None
+) -> Sender:
+    """Return the sender that the certificate names, else the narrowest row: the called title first, then the source.
+
+    A row with a certificate is for whoever shows it and nobody else.
 
     Raises:
         Stranger: no row, or two sites could claim the call.
     """
-    source = _plain(address)
+    source, everyone = _plain(address), rows
+    shown = [row for row in rows if certificate and row.certificate and der(row.certificate) == certificate]
+    titled = [row for row in shown if row.aet == calling]
+    if shown and not titled and len({(row.tenant_id, row.site_id) for row in shown}) == 1:
+        titled = [replace(shown[0], aet=calling, called_aet=None, source=None)]
+    rows = titled if shown else [row for row in rows if row.certificate is None]
     near = [row for row in rows if row.aet == calling and _within(source, row.source)]
     if not near:
         raise Stranger(CALLING_UNKNOWN)
-    if called != own_aet and all(row.called_aet != called for row in rows):
+    if called != own_aet and all(row.called_aet != called for row in everyone):
         raise Stranger(CALLED_UNKNOWN)
     fitting = [row for row in near if row.called_aet in (None, called)]
     if not fitting:
@@ -84,6 +95,12 @@ def match(rows: Sequence[Caller], own_aet: str, calling: str, called: str, addre
         raise Stranger(CALLING_UNKNOWN)
     (row,) = best.values()
     return Sender(row.tenant_id, row.site_id, row.issuer, calling, row.ae_id, row.wide)
+
+
+@lru_cache(maxsize=1024)
+def der(certificate: str) -> bytes:
+    """Return a PEM certificate as it is shown."""
+    return ssl.PEM_cert_to_DER_cert(certificate)
 
 
 def destination(rows: Sequence[Caller], sender: Sender, title: str) -> Caller | None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -28,8 +29,10 @@ from gateway.ingest.callers import Callers
 from gateway.ingest.committer import Committer
 from gateway.ingest.dimse import reject
 from gateway.ingest.held import Held
+from gateway.ingest.limits import Limits
 from gateway.ingest.quiet import QUIET_S, QuietSweeper
-from gateway.ingest.wire import Wire
+from gateway.ingest.shield import Shield
+from gateway.ingest.wire import Shielded, Wire
 from storage import callers
 from storage.faults import AWAY
 from storage.ingest import Away
@@ -37,7 +40,6 @@ from storage.objects import ObjectStore
 from storage.pool import Database
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -57,6 +59,16 @@ class Settings(Protocol):
     def host(self) -> str: ...
     @property
     def dicom_port(self) -> int: ...
+    @property
+    def dicom_tls_port(self) -> int | None: ...
+    @property
+    def dicom_tls_cert(self) -> Path | None: ...
+    @property
+    def dicom_tls_key(self) -> Path | None: ...
+    @property
+    def dicom_tls_ca(self) -> Path | None: ...
+    @property
+    def dicom_associations(self) -> int: ...
     def dsn(self, role: str) -> str: ...
 
 
@@ -84,15 +96,15 @@ class Listener:
         self._db = Database(settings.dsn("rr_ingest"), min_size=1, max_size=4)
         self._views = Database(settings.dsn("rr_app"), min_size=0, max_size=4)
         self._held = Held()
-        self._open: dict[Association, threading.Thread] = {}
+        self._open: dict[_Line, threading.Thread] = {}
         self._lock = threading.Lock()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._socket: socket.socket
+        self._sockets: list[socket.socket] = []
         self._valkey: Redis
         self._committer: Committer
         self._callers: Callers
-        self.port = 0
+        self.port, self.tls_port = 0, 0
 
     async def start(self) -> None:
         """Open the database, then the port."""
@@ -104,38 +116,42 @@ class Listener:
         self._committer = Committer(self._db, self._announce, keep=True)
         self._callers = Callers(self._settings.aet, self._read_callers)
         self._loop = asyncio.get_running_loop()
-        room = Room(
-            self._views,
-            self._db,
-            self._store,
-            self._callers,
-            self._settings.aet,
-            self._announce,
-            _no_shield,
-            self._loop,
-        )
-        self._services = Services(room)
-        self._socket = socket.create_server(
-            (self._settings.host, self._settings.dicom_port), backlog=_BACKLOG, reuse_port=True
-        )
-        self.port = self._socket.getsockname()[1]
+        own = self._settings.dicom_tls_cert
+        shield = None
+        if own is not None:
+            shield = Shield(own, self._settings.dicom_tls_key, self._settings.dicom_tls_ca, self._callers.table)
+        views, store, aet = self._views, self._store, self._settings.aet
+        room = Room(views, self._db, store, self._callers, aet, self._announce, shield, self._loop)
+        self._services = Services(room, Limits(self._settings.dicom_associations))
+        self.port = self._listen(self._settings.dicom_port, None)
+        if self._settings.dicom_tls_port is not None:
+            if shield is None:
+                raise NoCertificate("dicom_tls_port needs dicom_tls_cert: a PEM file with our certificate and its key")
+            self.tls_port = self._listen(self._settings.dicom_tls_port, shield)
         meters.ASSOCIATIONS.set_function(lambda: len(self._open))
-        threading.Thread(target=self._accept, name="accept", daemon=True).start()
         sweeper = QuietSweeper(self._db, self._held, self._announce, self._quiet_s)
         self._tasks += [asyncio.create_task(sweeper.run()), asyncio.create_task(Sweeper(room).run())]
-        log.info("dicom listening", host=self._settings.host, port=self.port, aet=self._settings.aet)
+        log.info("dicom listening", host=self._settings.host, port=self.port, tls_port=self.tls_port, aet=aet)
+
+    def _listen(self, port: int, shield: Shield | None) -> int:
+        """Open a port and accept from it; return its number."""
+        opened = socket.create_server((self._settings.host, port), backlog=_BACKLOG, reuse_port=True)
+        self._sockets.append(opened)
+        threading.Thread(target=self._accept, args=(opened, shield), name="accept", daemon=True).start()
+        return int(opened.getsockname()[1])
 
     async def stop(self) -> None:
         """Accept no more, let running messages end for a moment, abort what is left, commit what waits."""
         self._stopping = True
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        for opened in self._sockets:
+            with suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+            opened.close()
         await asyncio.to_thread(self._join, _DRAIN_S)
         with self._lock:
             left = list(self._open)
-        for association in left:
-            association.end()
+        for line in left:
+            line.end()
         await asyncio.to_thread(self._join, 1.0)
         for task in self._tasks:
             task.cancel()
@@ -175,10 +191,10 @@ class Listener:
 
         return asyncio.run_coroutine_threadsafe(read(), self._loop).result(timeout=10)
 
-    def _accept(self) -> None:
+    def _accept(self, opened: socket.socket, shield: Shield | None) -> None:
         while not self._stopping:
             try:
-                sock, _ = self._socket.accept()
+                sock, _ = opened.accept()
             except OSError as exc:
                 if self._stopping:
                     return
@@ -190,24 +206,45 @@ class Listener:
                     sock.sendall(reject(2, 3, 2))  # transient, presentation: local limit exceeded
                 sock.close()
                 continue
-            association = Association(
-                Wire(sock), self._store, self._committer, self._callers, self._held, self._services
-            )
-            thread = threading.Thread(target=self._serve, args=(association,), name="association", daemon=True)
+            line = _Line(sock)
+            thread = threading.Thread(target=self._serve, args=(line, shield), name="association", daemon=True)
             with self._lock:
-                self._open[association] = thread
+                self._open[line] = thread
             thread.start()
 
-    def _serve(self, association: Association) -> None:
+    def _serve(self, line: _Line, shield: Shield | None) -> None:
+        """Shake hands, where that is due, and serve: in the connection's own thread, so that nobody waits for it."""
         try:
-            association.run()
+            wire = Shielded(shield.accept(line.sock)) if shield else Wire(line.sock)
+            line.association = Association(
+                wire, self._store, self._committer, self._callers, self._held, self._services
+            )
+            line.association.run()
+        except (OSError, Away) as exc:
+            log.warning("no handshake", cause=str(exc)[:120])
         finally:
+            line.sock.close()
             with self._lock:
-                del self._open[association]
+                del self._open[line]
 
 
-def _no_shield() -> ssl.SSLContext:
-    raise OSError("no TLS")
+class NoCertificate(Exception):
+    """TLS is asked for without a certificate."""
+
+
+@dataclass(eq=False, slots=True)
+class _Line:
+    """A connection, before and while it is an association."""
+
+    sock: socket.socket
+    association: Association | None = None
+
+    def end(self) -> None:
+        """From another thread: say so, and close."""
+        if self.association is not None:
+            self.association.end()
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
 
 async def serve(settings: Settings) -> None:

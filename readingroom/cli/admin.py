@@ -157,6 +157,10 @@ def ae_add(  # noqa: PLR0913 - one parameter a flag
     source: Annotated[
         str | None, typer.Option("--from", help="Where it calls from, a CIDR.", show_default="any")
     ] = None,
+    certificate: Annotated[
+        typer.FileText | None, typer.Option(help="Its certificate, PEM: then it is told by that, and by nothing else.")
+    ] = None,
+    tls: Annotated[bool, typer.Option(help="We send under TLS.")] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -169,7 +173,18 @@ def ae_add(  # noqa: PLR0913 - one parameter a flag
         tenant_id = await hand.tenant(tenant)
         site_id = await hand.one_site(tenant_id, site)
         wide = site_id is None
-        ae = peers.Ae(tenant_id, site_id or admin.MAIN, aet, host, port, called, source, wide)
+        ae = peers.Ae(
+            tenant_id,
+            site_id or admin.MAIN,
+            aet,
+            host,
+            port,
+            called,
+            source,
+            wide,
+            tls,
+            certificate.read() if certificate else None,
+        )
         return await peers.add_ae(hand.conn, ae)
 
     say(act(data, work), as_json=as_json)

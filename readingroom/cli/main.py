@@ -59,6 +59,13 @@ def up(  # noqa: PLR0913 - one parameter a flag
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="HTTP; 0 takes a free one.", show_default="8080")] = None,
     dicom_port: Annotated[int | None, typer.Option(help="DICOM; 0 takes a free one.", show_default="11112")] = None,
+    dicom_listeners: Annotated[int | None, typer.Option(min=1, help="How many share it.", show_default="1")] = None,
+    dicom_tls_port: Annotated[int | None, typer.Option(help="DICOM under TLS.", show_default="none")] = None,
+    dicom_tls_cert: Annotated[Path | None, typer.Option(help="Our certificate and its key, PEM.")] = None,
+    dicom_tls_key: Annotated[Path | None, typer.Option(help="The key, when it is a file of its own.")] = None,
+    dicom_tls_ca: Annotated[
+        Path | None, typer.Option(help="Who signs callers' certificates; all must show one.")
+    ] = None,
     gateways: Annotated[int | None, typer.Option(min=1, help="How many share the port.", show_default="1")] = None,
     shard_hosts: Annotated[int | None, typer.Option(min=1, help="About one a core.", show_default="1")] = None,
     inference_workers: Annotated[int | None, typer.Option(min=1, show_default="1")] = None,
@@ -74,8 +81,13 @@ def up(  # noqa: PLR0913 - one parameter a flag
 
     settings = given(
         data=data, host=host, port=port, dicom_port=dicom_port, gateways=gateways, shard_hosts=shard_hosts,
-        inference_workers=inference_workers,
+        inference_workers=inference_workers, dicom_listeners=dicom_listeners, dicom_tls_port=dicom_tls_port,
+        dicom_tls_cert=dicom_tls_cert, dicom_tls_key=dicom_tls_key, dicom_tls_ca=dicom_tls_ca,
     )  # fmt: skip
+    if settings.dicom_tls_port is not None and settings.dicom_tls_cert is None:
+        raise typer.BadParameter(
+            "--dicom-tls-port needs --dicom-tls-cert: a PEM file with our certificate and its key."
+        )
     logs.configure("supervisor", settings.log_level)
     try:
         supervisor.up(settings, attached=attached)
