@@ -115,7 +115,8 @@ class Inbox:
         for study, mine in waiting.items():
             if study in stored:
                 self._busy.add(study)
-                self._spawn(self._tell(study, fold(mine, *stored[study])))
+                trace = next((e.body["trace"] for e in mine if e.body.get("trace")), "")
+                self._spawn(self._tell(study, fold(mine, *stored[study]), trace))
             else:
                 log.error("an inbox entry without images", tenant_id=study[0], study_uid=study[1])
                 self._pause(study, _PARKED_S)
@@ -124,9 +125,9 @@ class Inbox:
         self._until[study] = monotonic() + seconds
         asyncio.get_running_loop().call_later(seconds + 0.001, self.wake)
 
-    async def _tell(self, study: tuple[str, str], arrived: ImagesArrived) -> None:
+    async def _tell(self, study: tuple[str, str], arrived: ImagesArrived, trace: str) -> None:
         try:
-            await self._ask(study_key(*study), Envelope(arrived))
+            await self._ask(study_key(*study), Envelope(arrived, trace=trace))
         except Later as exc:
             self._pause(study, exc.args[0])
         except ReadingRoomError as exc:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 import structlog
 
-from actors import meters
+from actors import meters, tracing
 from actors.domain.errors import BadPayload, Expired, ReadingRoomError, Retry
 from actors.told import Forwarded, Later
 from storage.commit import Away, Deposed, Fenced, Late, Lost, Refused
@@ -105,7 +105,8 @@ class Mailbox:
             self._turn = self._turn or asyncio.Lock()
             async with self._turn:
                 began = monotonic()
-                return await self._handle(envelope)
+                with tracing.span(type(envelope.command).__name__, envelope.trace, entity=str(self.key)):
+                    return await self._handle(envelope)
         finally:
             self._waiting -= 1
             if not self._waiting:

@@ -13,7 +13,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from actors import meters
+from actors import meters, tracing
 from actors.domain.errors import Expired, Overloaded, ReadingRoomError, Retry
 
 if TYPE_CHECKING:
@@ -105,6 +105,16 @@ class _Lane:
             self._silent_at = None
 
 
+def _addressed(envelope: Envelope) -> Envelope:
+    """Return the envelope with all that its way needs: until when, under which key, as a step of which trace."""
+    if envelope.deadline is None:
+        envelope = replace(envelope, deadline=time() + _DEADLINE_S)
+    if envelope.idem is None and envelope.by is not None:
+        envelope = replace(envelope, idem=f"router/{uuid4()}")  # makes the second attempt safe
+    trace = tracing.carrier()
+    return replace(envelope, trace=trace) if trace and not envelope.trace else envelope
+
+
 class Router:
     """Entities by key, wherever their host runs."""
 
@@ -117,10 +127,7 @@ class Router:
         Raises:
             ReadingRoomError: its refusal; Retry when its host is away, Overloaded when too much waits for it.
         """
-        if envelope.deadline is None:
-            envelope = replace(envelope, deadline=time() + _DEADLINE_S)
-        if envelope.idem is None and envelope.by is not None:
-            envelope = replace(envelope, idem=f"router/{uuid4()}")  # makes the second attempt safe
+        envelope = _addressed(envelope)
         deadline = envelope.deadline or 0.0
         give_up = min(deadline, time() + _AWAY_S)
         lane = self._lanes[key.shard % len(self._lanes)]

@@ -8,6 +8,7 @@ at the first message and not before: a host that cannot reach PostgreSQL yet ans
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from actors import alerts, meters
+from actors import alerts, meters, tracing
 from actors.committer import Committer
 from actors.directory import Directory
 from actors.domain.commands import Assign, Claim, Envelope, FireTimer
@@ -90,7 +91,8 @@ class ShardHost:
             Retry: a server is away; the next call tries again.
         """
         if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
-            self._starting = asyncio.create_task(self._start())
+            # what runs on is no part of the first asker's trace
+            self._starting = asyncio.create_task(self._start(), context=Context())
         try:
             await asyncio.shield(self._starting)
         except AWAY as exc:
@@ -114,9 +116,8 @@ class ShardHost:
         self._timers.start()
         self._inbox.start()
         self.spawn(Pulse(self._waker, self._upkeep, self.directory, self._mine, self._tick, self._passivate).run())
-        self._keep(
-            asyncio.create_task(asyncio.to_thread(import_module, "scipy.optimize"))
-        )  # a second: not in a decision
+        warming = asyncio.to_thread(import_module, "scipy.optimize")  # a second: better here than in a decision
+        self._keep(asyncio.create_task(warming))
         log.info("HostStarted", index=self.index, shards=len(self.shards))
 
     async def stop(self) -> None:
@@ -205,7 +206,10 @@ class ShardHost:
 
     async def commit(self, unit: Unit) -> None:
         """Make a unit durable, then keep its timers."""
-        await self._committer.commit(unit)
+        for hint in tracing.hints(item.id for item in unit.feed):
+            self.say(tracing.CHANNEL, hint)
+        with tracing.span("commit", entity=str(unit.key), events=" ".join(event.type for event in unit.events)):
+            await self._committer.commit(unit)
         place = (unit.key.tenant_id, unit.key.entity)
         for name in unit.disarm:
             self._timers.disarm(*place, name)

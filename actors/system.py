@@ -23,6 +23,7 @@ import ray
 import structlog
 from ray.exceptions import RayError
 
+from actors import tracing
 from actors.exposition import Exposition
 from actors.router import Router, Unreachable
 from actors.shard import Place, ShardHost
@@ -115,6 +116,7 @@ class HostActor:
         if self._beating is None:
             self._beating = asyncio.create_task(self._pulse())
             self._exposition.start()
+            tracing.start(self._exposition.process)
             _log_to(self._run.parent / "logs" / f"shard-host-{self._index}.log", f"shard-host-{self._index}")
             (self._run / f"shard-host-{self._index}.pid").write_text(str(os.getpid()))
         try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 
+from actors import tracing
 from actors.domain.errors import NotFound
 from gateway import meters
 from gateway.api.route import serve
@@ -28,6 +29,7 @@ from storage.faults import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from gateway.deps import Deps
 
@@ -77,7 +79,8 @@ async def _observe(
     """Count and log each call by its path template: no query string, no id of a patient."""
     began, status = time.perf_counter(), 499
     try:
-        response = await handler(request)
+        with _traced(request):
+            response = await handler(request)
         status = response.status
     except web.HTTPException as redirect:
         status = redirect.status
@@ -90,6 +93,14 @@ async def _observe(
         meters.REQUESTS.labels(request.method, route, str(status)).inc()
         meters.REQUEST_SECONDS.labels(route).observe(seconds)
         log.debug("http", method=request.method, route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+def _traced(request: web.Request) -> AbstractContextManager[None]:
+    """A trace a call; sockets have one a command, and nobody follows what only asks how we are."""
+    resource = request.match_info.route.resource
+    if resource is None or not request.path.startswith(("/api/", "/dicom-web/")):
+        return nullcontext()
+    return tracing.span(f"{request.method} {resource.canonical}", root=True)
 
 
 async def _background(app: web.Application) -> AsyncIterator[None]:

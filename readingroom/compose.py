@@ -10,6 +10,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from actors import tracing
 from actors.system import System
 from gateway.app import build
 from gateway.deps import Deps
@@ -26,6 +27,7 @@ _DRAIN_S, _BACKLOG = 1.0, 1024
 
 async def _gateway(settings: Settings, index: int) -> None:
     stop = until_told()
+    tracing.start(f"gateway-{index}")
     system = System(settings)
     await system.start()  # attaches while the database comes up, and goes on trying
     await schema(settings)

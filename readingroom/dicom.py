@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from actors import tracing
 from actors.exposition import Exposition
 from gateway.ingest import listener
 from readingroom.parts import schema
@@ -18,6 +19,7 @@ async def _listen(settings: Settings, index: int) -> None:
     await schema(settings)
     exposition = Exposition(settings.valkey_url, f"dicom-{index}")
     exposition.start()
+    tracing.start(exposition.process)
     await listener.serve(settings)
     await exposition.stop()
 

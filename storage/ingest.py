@@ -63,6 +63,7 @@ class Arrival:
     laterality: str
     procedure: str
     priority: str
+    trace: str = ""  # W3C traceparent
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -130,7 +131,8 @@ def _item(n: int, arrival: Arrival) -> dict[str, Any]:
             "laterality": arrival.laterality,
             "procedure": arrival.procedure,
             "priority": arrival.priority,
-        },
+        }
+        | ({"trace": arrival.trace} if arrival.trace else {}),
     }  # fmt: skip
 
 

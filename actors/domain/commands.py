@@ -267,3 +267,4 @@ class Envelope:
     by: Principal | None = None  # None: the system itself
     idem: str | None = None  # one effect and one answer, kept 24 h
     deadline: float | None = None  # Unix seconds; past it the command is refused, unexecuted
+    trace: str = ""  # W3C traceparent of the step that sent it

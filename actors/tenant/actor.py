@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from uuid_utils import uuid7
 
-from actors import meters
+from actors import meters, tracing
 from actors.domain.assignment.engine import decide, next_for
 from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, JoinOrder, NextCase, Offer
 from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry
@@ -187,7 +187,8 @@ class TenantActor:
         readers = ledger.loaded(now)
         ledger.decided += 1
         seed = ledger.epoch * 1_000_003 + ledger.decided
-        choices = decide(pool, readers, policy.assignment, now.timestamp(), seed, ledger.minutes)
+        with tracing.span("decide", waiting=str(len(pool)), readers=str(len(readers))):
+            choices = decide(pool, readers, policy.assignment, now.timestamp(), seed, ledger.minutes)
         for choice in choices:
             self._offer(ledger, choice, policy)
         if tried := await self._world.directory.shadow(self._key.tenant_id):

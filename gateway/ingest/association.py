@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from actors import tracing
 from gateway.dimse.talk import Released, Talk, Unexpected
 from gateway.ingest import dimse
 from gateway.ingest.callers import Stranger
@@ -259,11 +260,16 @@ class Association:
     def _store(self, request: Request) -> None:
         if self._refused is not None:
             raise self._refused
+        with tracing.span("C-STORE", root=True, sop_uid=request.sop_uid, tenant=self._sender.tenant_id):
+            self._keep(request)
+
+    def _keep(self, request: Request) -> None:
         found = self._receiving.read()
         if (found.sop_class, found.sop_uid) != (request.sop_class, request.sop_uid):
             raise Mismatch("the data set is not what was announced")
         arrival = self._receiving.settle(self._sender, found)
-        outcome = self._committer.commit_blocking(arrival)
+        with tracing.span("store rows", study_uid=arrival.study_uid):
+            outcome = self._committer.commit_blocking(arrival)
         self.images += 1
         self._held.note(id(self), arrival.tenant_id, outcome.study_uid)
 

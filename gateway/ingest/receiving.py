@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from actors import tracing
 from actors.domain.identity import Principal
 from actors.domain.words import Role
 from gateway.ingest import header, part10
@@ -217,4 +218,5 @@ def arrival(sender: Sender, transfer_syntax: str, found: Header, stored: Stored)
         or found.nested(requested, "RequestedProcedureDescription")
         or found.first("StudyDescription"),
         priority=found.first("RequestedProcedurePriority") or found.nested(requested, "RequestedProcedurePriority"),
+        trace=tracing.carrier(),
     )

@@ -6,6 +6,7 @@ from collections import defaultdict
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from actors import tracing
 from gateway.realtime.connection import Connection, Following
 from gateway.realtime.frames import event_frame, frame
 
@@ -61,9 +62,10 @@ class Hub:
         room = self._rooms.get((tenant_id, event.stream))
         if not room:
             return 0
-        message, now = event_frame(event), monotonic()
-        for following in tuple(room):
-            following.take(event.seq, message, now)
+        with tracing.span("emit", tracing.of_event(event.id), type=event.type, stream=event.stream):
+            message, now = event_frame(event), monotonic()
+            for following in tuple(room):
+                following.take(event.seq, message, now)
         return len(room)
 
     def tell(self, tenant_id: str, streams: tuple[str, ...], name: str, payload: Any) -> None:

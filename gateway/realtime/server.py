@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from actors import tracing
 from actors.domain.errors import BadPayload, Overloaded, ReadingRoomError, Retry, Unauthenticated
 from actors.domain.instant import instant
 from actors.domain.permissions import may
@@ -92,7 +93,7 @@ class Live:
     # -- life -----------------------------------------------------------------------------------
     def start(self) -> None:
         """Listen to nudges and alerts, watch acknowledgements and rights."""
-        self._nudges.start({"feed": self.pump.nudge, "alert": self._alert})
+        self._nudges.start({tracing.CHANNEL: tracing.hear, "feed": self.pump.nudge, "alert": self._alert})
         self.pump.start()
         self.presence.start()
         self.rights.start()
@@ -188,7 +189,8 @@ class Live:
                 raise Unauthenticated  # noqa: TRY301 - said like every refusal
             if not isinstance(event, str):
                 raise BadPayload("An event has a name.", {"field": ""})  # noqa: TRY301
-            return await self._calling.answer(connection, event, payload)
+            with tracing.span("socket call", root=True, user=connection.session.who.user_id):
+                return await self._calling.answer(connection, event, payload)
         except ReadingRoomError as exc:
             return {"error": exc.code, "message": str(exc), **_plain(exc.fields)}
         except AWAY as exc:
