@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from actors.domain.words import Acuity, Priority
+
+if TYPE_CHECKING:
+    from actors.domain.assignment.case import Demand, Reader
 
 FOREVER = math.inf
 
@@ -47,6 +51,8 @@ class Case:
     luck: float = 0.5
     held_by: int | None = None  # already assigned when the night begins: index of the person
     left_min: float | None = None  # already being read then: minutes left
+    demand: Demand | None = None  # what it asks of its reader, when the fields above do not tell all
+    barred: frozenset[int] = frozenset()  # persons who may not read it
     # what the run writes
     shown: Acuity = Acuity.PENDING
     begun_s: float = FOREVER
@@ -109,6 +115,7 @@ class Person:
     call_min: float = 2.0
     picks: bool = False
     relief: bool = False
+    profile: Reader | None = None  # as the rules of assignment see her, when the fields above do not tell all
 
     def pace(self, kind: str) -> float:
         """Return the minutes that she needs for a minute of work on such a case."""

@@ -138,9 +138,10 @@ class Production:
             return known[1]
         waiting = Waiting(
             case.uid, 0, case.priority, case.shown,
-            Demand(case.jurisdiction, None, case.modality, case.specialty), self._kind(case), EPOCH_S + case.at_s,
+            case.demand or Demand(case.jurisdiction, None, case.modality, case.specialty), self._kind(case), EPOCH_S + case.at_s,
             EPOCH_S + case.due_at_s, case.site, "", case.patient, rvu=case.rvu,
             critical_p=(1.0 if case.finding else 0.0) if self._knowing else None,
+            excluded=frozenset(f"{who:04d}" for who in case.barred),
             asked={f"{who:04d}": EPOCH_S + at for who, at in case.refused.items()},
         )  # fmt: skip
         self._waiting[case.index] = (state, waiting)
@@ -175,11 +176,15 @@ class Production:
 def _fixed(person: Person, index: int, capacity: int) -> Reader:
     """Return what does not change in the night; she is off."""
     shifts = tuple(Span(EPOCH_S + begin, EPOCH_S + end) for begin, end in person.shifts)
+    breaks = tuple(Span(EPOCH_S + begin, EPOCH_S + end) for begin, end in person.breaks)
+    if person.profile is not None:
+        who = f"{index:04d}"
+        return replace(person.profile, radiologist_id=who, presence=Presence.OFF, load=0, shifts=shifts, breaks=breaks)
     return Reader(
         f"{index:04d}", person.name, Presence.OFF, 0, capacity,
         licences={j: (Span(),) for j in person.licences}, subspecialties=person.subspecialties,
         modalities=dict.fromkeys(person.modalities, 3), shifts=shifts,
-        breaks=tuple(Span(EPOCH_S + begin, EPOCH_S + end) for begin, end in person.breaks),
+        breaks=breaks,
     )  # fmt: skip
 
 

@@ -125,12 +125,15 @@ class Room:
             case.shown = case.acuity
         if case.held_by is not None:
             self._seated(case, self.seats[case.held_by])
-            return False
+            return bool(self.pool)
         self.pool[case.index] = self._fresh = case
         return True
 
     def _seated(self, case: Case, seat: Seat) -> None:
         """Give what the night began with to whom it belongs."""
+        if case.left_min is None and not seat.on:
+            self.pool[case.index] = case
+            return
         case.reader = seat.index
         if case.left_min is None:
             seat.held.append(case)

@@ -41,6 +41,7 @@ GRANTS: dict[str, frozenset[Role]] = {
     "policy_write": frozenset({_A, _M}),
     "readers_read": _INSIDE,
     "readers_write": frozenset({_A, _M}),
+    "what_if": frozenset({_A, _M}),
     "rosters_read": _INSIDE,
     "rosters_write": frozenset({_A, _M}),
     "dicomweb_read": _ALL,  # V and P: final ones

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.api import auth, docs, health, orders, policy, readers, reports, rosters, shifts, studies, worklist
+from gateway.api import auth, docs, health, orders, policy, readers, reports, rosters, shifts, studies, whatif, worklist
 
 ROUTES = (
     *auth.ROUTES, *orders.ROUTES, *studies.ROUTES, *worklist.ROUTES, *reports.ROUTES, *policy.ROUTES,
     *readers.ROUTES, *shifts.ROUTES, *rosters.ROUTES,
-    *health.ROUTES, *docs.ROUTES,
+    *health.ROUTES, *docs.ROUTES, *whatif.ROUTES,
 )  # fmt: skip

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from readingroom.cli.instance import AsJson, Data, TenantName  # noqa: TC001 - typer reads them
+
 app = typer.Typer(
     help="Simulate nights under each policy of assignment; `what-if` does it on the live state.",
     invoke_without_command=True,
@@ -68,3 +70,31 @@ def sim(  # noqa: PLR0913 - one parameter a flag
     for line in body:
         table.add_row(*line)
     Console().print(table)
+
+
+@app.command(
+    "what-if", epilog="Example: readingroom sim what-if --tenant north --close-shift ada@example.org --hours 4"
+)
+def what_if(  # noqa: PLR0913 - one parameter a flag
+    *,
+    tenant: TenantName,
+    data: Data = None,
+    close_shift: Annotated[list[str] | None, typer.Option(help="A reader, by e-mail or id, stops now.")] = None,
+    add_reader: Annotated[
+        list[str] | None, typer.Option(help="UNTIL or SPECIALTY@UNTIL, as neuro@06:00 in the group's time zone.")
+    ] = None,
+    send: Annotated[list[str] | None, typer.Option(help="SITE:COUNT:MODALITY[:PRIORITY], as harbor:40:CT.")] = None,
+    scale: Annotated[list[str] | None, typer.Option(help="FACTOR or SITE:FACTOR, as harbor:1.3.")] = None,
+    hours: Annotated[float, typer.Option(min=0.5, max=24, help="How far ahead.")] = 8.0,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast breaches of a running group as planned and with changes. Changes nothing.
+
+    Forks open studies, readers and hours as they stand; every flag may be repeated.
+    """
+    from readingroom.cli import forecast  # noqa: PLC0415 - brings scipy
+
+    asked = forecast.Asked(close_shift or [], add_reader or [], send or [], scale or [])
+    said = forecast.ask(data, tenant, asked, hours, seed)
+    typer.echo(json.dumps(said) if as_json else forecast.told(said))

@@ -11,6 +11,7 @@ from storage import (
     access,
     admin,
     answers,
+    live,
     orders_read,
     peers,
     people,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _BY: dict[str, tuple[ModuleType, ...]] = {
     "rr_app": (
-        access, answers, orders_read, policies, readers, reports_read, rosters, sheets, shifts, studies_read, worklist,
+        access, answers, live, orders_read, policies, readers, reports_read, rosters, sheets, shifts, studies_read, worklist,
     ),
     "rr_login": (access, people, sessions),
     "rr_admin": (access, admin, peers, policies, readers, rosters, sessions, sheets, shifts),

@@ -66,6 +66,7 @@ CALLS = {
     "PUT /api/policy/versions/{version}/mode": "AM",
     "POST /api/policy/versions/{version}/rollback": "AM",
     "GET /api/policy/versions/{version}/comparison": "AM",
+    "POST /api/what-if": "AM",
     "GET /api/readers": "AMRS",
     "POST /api/readers/import": "AM",
     "GET /api/readers/{radiologist_id}": "AMRS",
