@@ -20,6 +20,7 @@ from ray.exceptions import RayError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     from inference.worker import Jobs, Studies, TriageWorker
 
@@ -36,7 +37,7 @@ class Surroundings:
 
     jobs: Jobs
     studies: Studies
-    path_of: Callable[[str], Path]
+    open_: Callable[[str], BinaryIO]
     listen: Callable[[Callable[[], None]], None]
     pid_file: Path
 
@@ -85,7 +86,7 @@ class InferenceWorker:
         if self._surroundings is None:
             self._surroundings = await _resolve(self._factory)(self._index)
         around = self._surroundings
-        self._worker = TriageWorker(around.jobs, around.studies, around.path_of, HeadCtModel)
+        self._worker = TriageWorker(around.jobs, around.studies, around.open_, HeadCtModel)
         around.listen(self._worker.wake)
         self._work = asyncio.create_task(self._worker.run())
         around.pid_file.write_text(f"{os.getpid()}\n")

@@ -32,7 +32,7 @@ from inference.triage.result import Finding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
+    from typing import BinaryIO
 
     from actors.domain.identity import Key
     from actors.domain.jobs import Job, StoredImage
@@ -93,12 +93,14 @@ class TriageWorker:
     Args:
         jobs: the queue.
         studies: where results go.
-        path_of: the file of a name in the object store.
+        open_: opens a name of the object store for reading.
         load: makes the model; called in the thread, once.
     """
 
-    def __init__(self, jobs: Jobs, studies: Studies, path_of: Callable[[str], Path], load: Callable[[], Model]) -> None:
-        self._jobs, self._studies, self._path_of, self._load = jobs, studies, path_of, load
+    def __init__(
+        self, jobs: Jobs, studies: Studies, open_: Callable[[str], BinaryIO], load: Callable[[], Model]
+    ) -> None:
+        self._jobs, self._studies, self._open, self._load = jobs, studies, open_, load
         self._model: Model | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="triage")
         self._nudge = asyncio.Event()
@@ -225,7 +227,7 @@ class TriageWorker:
         if job.attempts > MOST_ATTEMPTS:
             return self._given_up("its worker died each time")
         images, ordered = await self._jobs.images(job), await self._jobs.ordered(job)
-        finding: Finding = await self._in_thread(lambda: assess(self._loaded(), images, ordered, self._path_of))
+        finding: Finding = await self._in_thread(lambda: assess(self._loaded(), images, ordered, self._open))
         return finding
 
     def _given_up(self, why: str) -> Finding:

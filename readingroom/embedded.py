@@ -123,6 +123,8 @@ def prepare(settings: Settings) -> None:
         path = settings.data / name
         path.mkdir(exist_ok=True)
         path.chmod(mode)
+    for secret in ("roles", "objects"):  # before the processes that share them
+        settings.secret(secret)
     user = database_user()
     if user is not None:
         os.chown(settings.data / "postgres", *user)

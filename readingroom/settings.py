@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from platformdirs import user_data_path
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     ray_address: str | None = None
     log_level: str = "INFO"
     archive_after_days: float = 30  # after which the state of a closed study is put away
+    encrypt_objects: bool = True
+    objects_secret: SecretStr | None = None  # what the object store's keys follow from; several machines share it
 
     @property
     def run(self) -> Path:
@@ -58,6 +60,14 @@ class Settings(BaseSettings):
     def objects(self) -> Path:
         """The object store."""
         return self.data / "objects"
+
+    @property
+    def objects_key(self) -> bytes | None:
+        """What the keys of the object store follow from; None when files are not encrypted."""
+        if not self.encrypt_objects:
+            return None
+        given = self.objects_secret
+        return (given.get_secret_value() if given else self.secret("objects")).encode()
 
     @property
     def admin_dsn(self) -> str:
@@ -108,5 +118,5 @@ class Settings(BaseSettings):
 
     def environment(self) -> Mapping[str, str]:
         """Return the variables that give a child these very settings."""
-        named = self.model_dump(exclude_none=True)
+        named = self.model_dump(exclude_none=True, exclude={"objects_secret"})  # its own variable is inherited
         return {f"READINGROOM_{name.upper()}": str(value) for name, value in named.items()}

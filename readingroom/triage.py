@@ -13,7 +13,7 @@ from readingroom import logs
 from readingroom.parts import database, valkey
 from readingroom.settings import Settings
 from storage.jobs import JobStore
-from storage.objects import ObjectStore
+from storage.objects import object_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,5 +35,5 @@ async def surroundings(index: int) -> Surroundings:
 
     _EXPOSITIONS.append(Exposition(settings.valkey_url, f"inference-{index}"))
     _EXPOSITIONS[-1].start()
-    store = ObjectStore(settings.objects)
-    return Surroundings(jobs, inside(settings), store.path, listen, settings.run / f"inference-{index}.pid")
+    store = object_store(settings)
+    return Surroundings(jobs, inside(settings), store.open, listen, settings.run / f"inference-{index}.pid")

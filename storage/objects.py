@@ -2,7 +2,8 @@
 
 A file is written under a temporary name, synced, then renamed; its directory is synced too, so a name that a
 row refers to survives a power cut. Names follow from what is stored, so a resend after a crash takes the place
-of what the crash left behind: ``TENANT/aa/STUDY/INSTANCE.dcm``, the last two digests.
+of what the crash left behind: ``TENANT/aa/STUDY/INSTANCE.dcm``, the last two digests. Files are sealed
+(:mod:`storage.sealed`) unless the store has no key; what lies there plain stays readable.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias, cast
+
+from storage.keys import Keys
+from storage.sealed import HEAD_BYTES, MAGIC, Sealer, Unsealed, file_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +29,17 @@ _INCOMING = ".incoming"
 _STALE_S = 6 * 3600
 _META_LENGTH = slice(140, 144)  # value of (0002,0000), File Meta Information Group Length (PS3.10 7.1)
 _CHUNK = 1 << 20
+_PARTS = 512  # of one system call
+
+
+class Settings(Protocol):
+    """What the store needs to know of an instance."""
+
+    @property
+    def objects(self) -> Path: ...
+
+    @property
+    def objects_key(self) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,7 @@ class Stored:
     """An instance on disk; ``sha256`` is that of the data set, without the Part 10 header."""
 
     path: str  # below the store
-    size: int  # of the file
+    size: int  # as received, in Part 10
     sha256: bytes
 
 
@@ -56,11 +71,13 @@ class ObjectStore:
 
     Args:
         root: a directory of ours, on one file system.
+        key: the instance's, of 32 bytes or more; None leaves files as they are.
         sync: off only in benchmarks that compare with servers that do not sync.
     """
 
-    def __init__(self, root: Path, *, sync: bool = True) -> None:
+    def __init__(self, root: Path, key: bytes | None = None, *, sync: bool = True) -> None:
         self.root, self.sync = root, sync
+        self.keys = None if key is None else Keys(key, root, sync=sync)
         self._incoming = root / _INCOMING
         self._numbers = itertools.count()
 
@@ -96,8 +113,21 @@ class ObjectStore:
         return path
 
     def open(self, name: str) -> BinaryIO:
-        """Open a stored file for reading."""
-        return self.path(name).open("rb")
+        """Open a stored file for reading, as it was received.
+
+        Raises:
+            OSError: it is not there; :class:`~storage.sealed.Damaged` here or while reading: it is not what was written.
+        """
+        file = self.path(name).open("rb", buffering=0)
+        head = file.read(HEAD_BYTES)
+        file.seek(0)
+        if not head.startswith(MAGIC) or self.keys is None:
+            return cast("BinaryIO", file)
+        try:
+            return cast("BinaryIO", Unsealed(file, file_key(head, self.keys.of(name.rpartition("/")[0]))))
+        except OSError:
+            file.close()
+            raise
 
     def verify(self, name: str, sha256: bytes) -> bool:
         """Whether the data set on disk is still what was received."""
@@ -141,6 +171,7 @@ class Incoming:
 
     def __init__(self, store: ObjectStore, temporary: Path, head: bytes) -> None:
         self._store, self.temporary, self._head = store, temporary, head
+        self._sealer = None if store.keys is None else Sealer()
         self._fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self.size = 0
 
@@ -154,20 +185,48 @@ class Incoming:
 
     def write(self, data: Buffer) -> None:
         """Append to the file; raises OSError when the disk is full."""
-        parts: Sequence[Buffer] = (data,) if self.size else (self._head, data)
-        total = sum(len(part) for part in parts)
-        done = os.writev(self._fd, parts)
-        rest = memoryview(b"".join(parts))[done:] if done < total else memoryview(b"")
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
-        self.size += total
+        parts: list[Buffer] = [data] if self.size else [self._head, data]
+        first = self.size == 0
+        self.size += sum(len(part) for part in parts)
+        if self._sealer is not None:
+            sealed: list[Buffer] = [bytes(HEAD_BYTES)] if first else []  # the key is wrapped when its study is known
+            for part in parts:
+                sealed += self._sealer.seal(part)
+            parts = sealed
+        _write(self._fd, parts)
+
+    def reader(self) -> BinaryIO:
+        """Open what was written so far for reading, as it was received."""
+        file = self.temporary.open("rb", buffering=0)
+        if self._sealer is None:
+            return cast("BinaryIO", file)
+        return cast("BinaryIO", Unsealed(file, self._sealer.key, self._sealer.held))
 
     def settle(self, place: Place, sha256: bytes) -> Stored:
         """Sync the file and give it its name; raises OSError when the disk fails."""
         name = self._store.name(place, sha256)
+        if self._sealer is not None and self._store.keys is not None:
+            study_key = self._store.keys.make(name.rpartition("/")[0])
+            _write(self._fd, [self._sealer.finish()])
+            os.pwrite(self._fd, self._sealer.head(study_key), 0)
         if self._store.sync:
             os.fsync(self._fd)
         self._store.settle(self.temporary, name)
         os.close(self._fd)
         self._fd = -1
         return Stored(name, self.size, sha256)
+
+
+def _write(fd: int, parts: Sequence[Buffer]) -> None:
+    for at in range(0, len(parts), _PARTS):
+        some = parts[at : at + _PARTS]
+        total = sum(len(part) for part in some)
+        done = os.writev(fd, some)
+        rest = memoryview(b"".join(some))[done:] if done < total else memoryview(b"")
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+
+
+def object_store(settings: Settings, *, sync: bool = True) -> ObjectStore:
+    """Return the store of an instance."""
+    return ObjectStore(settings.objects, settings.objects_key, sync=sync)

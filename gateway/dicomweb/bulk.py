@@ -12,18 +12,18 @@ import pydicom
 from gateway.dicomweb.problem import NotAcceptable
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from typing import BinaryIO
 
     from pydicom.dataset import Dataset
 
 _slow = threading.Lock()  # pydicom warns through a filter that all threads share
 
 
-def value(path: Path, name: str) -> bytes | None:
+def value(file: BinaryIO, name: str) -> bytes | None:
     """Return the bytes of an element, ``TAG`` or ``TAG/ITEM/TAG``, items from 0; None when there is none."""
     with _slow, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data: Dataset = pydicom.dcmread(path, force=True)
+        data: Dataset = pydicom.dcmread(file, force=True)
         steps = name.split("/")
         try:
             for tag, item in zip(steps[:-1:2], steps[1::2], strict=True):
@@ -38,11 +38,11 @@ def value(path: Path, name: str) -> bytes | None:
         return found
 
 
-def renamed(path: Path, study_uid: str) -> bytes:
+def renamed(file: BinaryIO, study_uid: str) -> bytes:
     """Return a file under another Study Instance UID; nothing else in it changes."""
     with _slow, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = pydicom.dcmread(path, force=True)
+        data = pydicom.dcmread(file, force=True)
         data.StudyInstanceUID = study_uid
         out = io.BytesIO()
         data.save_as(out, enforce_file_format=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from actors.domain.errors import NotFound
-from gateway.dicomweb import pixeldata
+from gateway.dicomweb import bulk, pixeldata
 from gateway.dicomweb.answer import Multipart, cached, unchanged
 from gateway.dicomweb.decode import decode
 from gateway.dicomweb.negotiation import frames_form
@@ -17,7 +17,6 @@ from gateway.dicomweb.problem import BadRequest, NotAcceptable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from actors.domain.identity import Principal
     from gateway.dicomweb.access import Reader
@@ -49,9 +48,10 @@ class Images:
         self._store = store
         self._layout = lru_cache(maxsize=2048)(self._locate)
 
-    def path(self, place: Stored) -> Path:
-        """Return the file of an instance."""
-        return self._store.path(place.path)
+    def value(self, place: Stored, name: str) -> bytes | None:
+        """Return the bytes of an element that headers leave out (blocking)."""
+        with self._store.open(place.path) as file:
+            return bulk.value(file, name)
 
     def _locate(self, path: str, transfer_syntax: str) -> Layout:
         with self._store.open(path) as file:

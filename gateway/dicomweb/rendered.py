@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from aiohttp import web
 
-from gateway.dicomweb import bulk, grayscale, resize
+from gateway.dicomweb import grayscale, resize
 from gateway.dicomweb.answer import VARY, cached, unchanged
 from gateway.dicomweb.decode import decode, space, to_rgb
 from gateway.dicomweb.frames import numbers
@@ -138,12 +138,11 @@ class Rendered:
         number = frame or (layout.count + 1) // 2
         [data] = self._images.frames(place, [number])
         header: dict[str, Any] = msgspec.json.decode(header_text)
-        path = self._images.path(place)
         try:
             pixels = decode(data, layout.shape, place.transfer_syntax, encapsulated=layout.encapsulated)
         except Unreadable as exc:
             raise NotAcceptable(f"This image cannot be rendered: {exc}.") from exc
-        picture = Picture(header, layout.shape, number, lambda name: bulk.value(path, name))
+        picture = Picture(header, layout.shape, number, lambda name: self._images.value(place, name))
         if layout.shape.photometric == "PALETTE COLOR" and pixels.ndim == 2:  # noqa: PLR2004
             shown = grayscale.palette(pixels, picture)
         elif pixels.ndim == 3:  # noqa: PLR2004

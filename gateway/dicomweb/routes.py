@@ -12,7 +12,7 @@ from gateway.dicomweb.metadata import Metadata
 from gateway.dicomweb.qido import Qido
 from gateway.dicomweb.rendered import Rendered
 from gateway.dicomweb.wado import Wado
-from storage.objects import ObjectStore
+from storage.objects import object_store
 
 if TYPE_CHECKING:
     from gateway.deps import Deps
@@ -26,7 +26,7 @@ _INSTANCE = _SERIES + "/instances/{instance}"
 def routes(deps: Deps) -> list[web.RouteDef]:
     """Return the routes of search and retrieve."""
     reader = Reader(deps)
-    store = ObjectStore(deps.settings.objects)
+    store = object_store(deps.settings)
     images = Images(store)
     qido, wado, headers = Qido(deps), Wado(reader, store), Metadata(reader)
     frames, rendered = Frames(reader, images), Rendered(reader, images)

@@ -81,7 +81,15 @@ class Wado:
         """Return the bytes of an instance of a study kept apart, under our UID; None for all others."""
         if place.study_uid == place.header_study_uid:
             return None
-        return await asyncio.to_thread(bulk.renamed, self._store.path(place.path), place.study_uid)
+        return await asyncio.to_thread(self._renamed, place)
+
+    def _renamed(self, place: Stored) -> bytes:
+        with self._store.open(place.path) as file:
+            return bulk.renamed(file, place.study_uid)
+
+    def _value(self, place: Stored, name: str) -> bytes | None:
+        with self._store.open(place.path) as file:
+            return bulk.value(file, name)
 
     async def _write(
         self, answer: web.StreamResponse, place: Stored, data: bytes | None, start: int, stop: int
@@ -111,7 +119,7 @@ class Wado:
         kept = cached(place, "bulk", path, str(multipart))
         if (answer := unchanged(request, kept)) is not None:
             return answer
-        data = await asyncio.to_thread(bulk.value, self._store.path(place.path), path)
+        data = await asyncio.to_thread(self._value, place, path)
         if data is None:
             raise NotFound
         if not multipart:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import mmap
 import warnings
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ from gateway.ingest.header import slow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from gateway.ingest.negotiation import Context
     from storage.dicom import Stored
@@ -54,17 +52,13 @@ def data_set(store: ObjectStore, place: Stored, transfer_syntax: str) -> bytes |
         NoForm: it cannot be made.
         OSError: the file is not there.
     """
-    path = store.path(place.path)
     if transfer_syntax != place.transfer_syntax:
         return _native(store, place, transfer_syntax)
     if place.study_uid != place.header_study_uid:
-        return memoryview(renamed := bulk.renamed(path, place.study_uid))[part10.meta(renamed[:_HEAD]).end :]
-    return _mapped(path)
-
-
-def _mapped(path: Path) -> memoryview:
-    with path.open("rb") as file:
-        whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with store.open(place.path) as file:
+            return memoryview(renamed := bulk.renamed(file, place.study_uid))[part10.meta(renamed[:_HEAD]).end :]
+    with store.open(place.path) as file:
+        whole = file.read()
     return memoryview(whole)[part10.meta(whole[:_HEAD]).end :]
 
 
@@ -73,7 +67,8 @@ def _native(store: ObjectStore, place: Stored, transfer_syntax: str) -> bytes:
     with slow, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            data = pydicom.dcmread(store.path(place.path))
+            with store.open(place.path) as file:
+                data = pydicom.dcmread(file)
             if "PixelData" in data and place.transfer_syntax not in _UNENCODED:
                 images = Images(store)
                 layout = images.layout(place)

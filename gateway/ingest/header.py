@@ -17,7 +17,7 @@ from gateway.ingest import dicom_json, part10
 from gateway.ingest.walk import UNDEFINED, Odd, Walker
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from typing import BinaryIO
 
     from gateway.ingest.dicom_json import DataSet
     from storage.objects import Buffer
@@ -72,7 +72,7 @@ def _tag(keyword: str) -> str:
     return f"{tag:08X}"
 
 
-def read(data: Buffer, transfer_syntax: str, *, whole: bool = True, file: Path | None = None) -> Header:
+def read(data: Buffer, transfer_syntax: str, *, whole: bool = True, file: BinaryIO | None = None) -> Header:
     """Read the header of a data set.
 
     Args:
@@ -113,7 +113,7 @@ def _fast(data: Buffer, *, explicit: bool, whole: bool) -> DataSet | None:
     return None
 
 
-def careful(source: bytes | Path, transfer_syntax: str) -> DataSet:
+def careful(source: bytes | BinaryIO, transfer_syntax: str) -> DataSet:
     """Return the header as pydicom reads it."""
     with slow, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -36,7 +36,7 @@ from gateway.ingest.wire import Shielded, Wire
 from storage import callers
 from storage.faults import AWAY
 from storage.ingest import Away
-from storage.objects import ObjectStore
+from storage.objects import object_store
 from storage.pool import Database
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Settings(Protocol):
 
     @property
     def objects(self) -> Path: ...
+    @property
+    def objects_key(self) -> bytes | None: ...
     @property
     def valkey_url(self) -> str: ...
     @property
@@ -92,7 +94,7 @@ class Listener:
 
     def __init__(self, settings: Settings, *, quiet_s: float = QUIET_S, sync: bool = True) -> None:
         self._settings, self._quiet_s = settings, quiet_s
-        self._store = ObjectStore(settings.objects, sync=sync)
+        self._store = object_store(settings, sync=sync)
         self._db = Database(settings.dsn("rr_ingest"), min_size=1, max_size=4)
         self._views = Database(settings.dsn("rr_app"), min_size=0, max_size=4)
         self._held = Held()

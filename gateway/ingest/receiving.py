@@ -134,7 +134,8 @@ class Receiving:
             if self._incoming is None:
                 return header.read(self._view[: self._held], syntax)
             file = self._write()
-            return header.read(self._first, syntax, whole=False, file=file.temporary)
+            with file.reader() as opened:
+                return header.read(self._first, syntax, whole=False, file=opened)
         except header.Unparsable as exc:
             raise NotADataSet(str(exc)) from exc
         except OSError as exc:

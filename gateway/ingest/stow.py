@@ -19,7 +19,7 @@ from gateway.ingest.receiving import Announced, Receiving, Sender
 from gateway.ingest.refusal import Mismatch, NoSuchClass, NotADataSet, NotAuthorized, Refused
 from gateway.ingest.stored import Results
 from storage import callers
-from storage.objects import ObjectStore
+from storage.objects import ObjectStore, object_store
 
 if TYPE_CHECKING:
     from actors.domain.identity import Principal
@@ -44,7 +44,7 @@ class Stow:
 
     def __init__(self, deps: Deps) -> None:
         self._db, self._valkey = deps.dbs["rr_ingest"], deps.valkey
-        self._store = ObjectStore(deps.settings.objects)
+        self._store = object_store(deps.settings)
         self._made: Committer | None = None
 
     async def post(self, request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from inference.triage import result, series
@@ -10,7 +11,7 @@ from inference.triage.result import NotAssessed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from typing import BinaryIO
 
     from actors.domain.jobs import StoredImage
     from inference.triage.result import Finding
@@ -32,7 +33,7 @@ class Unreadable(Exception):
     """A stored file cannot be read now; the sentence names the cause, not the patient."""
 
 
-def assess(model: Model, images: Sequence[StoredImage], ordered: str, path_of: Callable[[str], Path]) -> Finding:
+def assess(model: Model, images: Sequence[StoredImage], ordered: str, open_: Callable[[str], BinaryIO]) -> Finding:
     """Return what the model says of a study; a study it may not judge is *not assessed*, with the reason.
 
     Raises:
@@ -40,7 +41,7 @@ def assess(model: Model, images: Sequence[StoredImage], ordered: str, path_of: C
     """
     try:
         chosen = series.choose(images, ordered)
-        return model(read([path_of(image.path) for image in chosen]))
+        return model(read([partial(open_, image.path) for image in chosen]))
     except NotAssessed as exc:
         return result.not_assessed(model.name, model.version, str(exc))
     except OSError as exc:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 import SimpleITK
@@ -15,12 +19,12 @@ from inference.triage.result import NotAssessed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
 sitk: Any = SimpleITK  # it ships no types
+File: TypeAlias = Callable[[], BinaryIO]
 
 SIZE = 128  # pixels of the lattice
 _AIR_HU = -1000.0
@@ -30,6 +34,9 @@ _TILT_DEGREES = 0.5
 _UNEVEN = 0.1  # of the median distance
 _COARSE_MM = 8.0  # a distance between slices in which small bleeds vanish
 _MOST_SLICES = 1200
+_MEMORY = next(
+    (str(d) for d in (Path("/", "dev", "shm"),) if d.is_dir()), None
+)  # where plain images may lie for a moment
 _FINER = 1.2  # times finer than the lattice: averaged
 _NEEDED = (
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "RescaleSlope",
@@ -45,15 +52,18 @@ class Scan:
     spacing_mm: tuple[float, float, float]
 
 
-def read(paths: Sequence[Path]) -> Scan:
+def read(files: Sequence[File]) -> Scan:
     """Read one series of single-frame slices.
+
+    Args:
+        files: one of each slice; calling it opens it for reading.
 
     Raises:
         NotAssessed: the slices make no volume in HU with one even spacing.
     """
-    if not _LEAST_SLICES <= len(paths) <= _MOST_SLICES:
-        raise NotAssessed(f"{len(paths)} slices, {_LEAST_SLICES} to {_MOST_SLICES} are")
-    slices = [(_header(path), path) for path in paths]
+    if not _LEAST_SLICES <= len(files) <= _MOST_SLICES:
+        raise NotAssessed(f"{len(files)} slices, {_LEAST_SLICES} to {_MOST_SLICES} are")
+    slices = [(_header(file), file) for file in files]
     first = slices[0][0]
     for ds, _ in slices:
         _check_alike(first, ds)
@@ -67,8 +77,8 @@ def read(paths: Sequence[Path]) -> Scan:
     if abs(tilt) > _TILT_DEGREES:
         raise NotAssessed(f"the gantry is tilted by {abs(tilt):.0f} degrees")
     hu = np.empty((len(slices), first.Rows, first.Columns), np.float32)
-    for index, (ds, path) in enumerate(slices):
-        hu[index] = _pixels(ds, path)
+    for index, (ds, file) in enumerate(slices):
+        hu[index] = _pixels(ds, file)
     if row[0] < 0:
         hu = hu[:, :, ::-1]
     if column[1] < 0:
@@ -77,9 +87,10 @@ def read(paths: Sequence[Path]) -> Scan:
     return Scan(np.ascontiguousarray(np.maximum(hu, -1024)), (gap_mm, down_mm, across_mm))
 
 
-def _header(path: Path) -> Dataset:
+def _header(file: File) -> Dataset:
     try:
-        ds = dcmread(path)
+        with file() as opened:
+            ds = dcmread(opened)
     except InvalidDicomError as exc:
         raise NotAssessed("a slice cannot be read") from exc
     for name in _NEEDED:
@@ -112,19 +123,26 @@ def _even_gap(places: NDArray[np.float64], normal: NDArray[np.float64]) -> float
     return gap
 
 
-def _pixels(ds: Dataset, path: Path) -> Volume:
+def _pixels(ds: Dataset, file: File) -> Volume:
     """Return a slice in HU; compressed ones are decoded by GDCM, which rescales them too."""
     try:
         if ds.file_meta.TransferSyntaxUID.is_compressed:
-            reader = sitk.ImageFileReader()
-            reader.SetImageIO("GDCMImageIO")
-            reader.SetFileName(str(path))
-            decoded = sitk.GetArrayFromImage(reader.Execute())
+            decoded = _decoded(file)
             return np.asarray(decoded[0] if decoded.ndim > 2 else decoded, np.float32)  # noqa: PLR2004 - z, y, x
         stored = ds.pixel_array
     except (RuntimeError, ValueError, AttributeError, NotImplementedError) as exc:
         raise NotAssessed("the pixels of a slice cannot be decoded") from exc
     return np.asarray(stored, np.float32) * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
+
+
+def _decoded(file: File) -> Volume:
+    with file() as opened, NamedTemporaryFile(dir=_MEMORY, suffix=".dcm") as plain:  # GDCM reads files only
+        shutil.copyfileobj(opened, plain)
+        plain.flush()
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(plain.name)
+        return np.asarray(sitk.GetArrayFromImage(reader.Execute()))
 
 
 def to_lattice(scan: Scan) -> Volume:

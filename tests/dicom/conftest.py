@@ -17,7 +17,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
 from gateway.ingest.listener import Listener
-from storage.objects import ObjectStore
+from storage.objects import object_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -46,7 +46,7 @@ class World:
 
     def __init__(self, settings: Settings, conn: asyncpg.Connection[Any]) -> None:
         self.settings, self.conn = settings, conn
-        self.store = ObjectStore(settings.objects)
+        self.store = object_store(settings)
 
     async def rows(self, sql: str, *args: object) -> list[dict[str, Any]]:
         return [dict(row) for row in await self.conn.fetch(sql, *args)]
@@ -59,13 +59,15 @@ class World:
         return [row | body | {"body": body} for row in rows for body in [msgspec.json.decode(row["body"])]]
 
     def files(self, below: Path | None = None, pattern: str = "*") -> list[Path]:
-        return [path for path in (below or self.settings.objects).rglob(pattern) if path.is_file()]
+        return [
+            path for path in (below or self.settings.objects).rglob(pattern) if path.is_file() and path.name != "key"
+        ]
 
     async def json(self, sql: str) -> Any:
         return msgspec.json.decode(await self.value(sql))
 
     def data_set(self, path: str) -> bytes:
-        return self.strip((self.settings.objects / path).read_bytes())
+        return self.strip(self.store.open(path).read())
 
     @staticmethod
     def strip(part10: bytes) -> bytes:

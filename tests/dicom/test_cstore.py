@@ -34,7 +34,8 @@ async def stored(world: World, sop_uid: str) -> bytes:
     (row,) = await world.rows(CONTENT, sop_uid)
     data = world.data_set(row["path"])
     assert hashlib.sha256(data).digest() == row["sha256"]
-    assert (world.settings.objects / row["path"]).stat().st_size == row["size"]
+    with world.store.open(row["path"]) as file:
+        assert len(file.read()) == row["size"]
     assert world.store.verify(row["path"], row["sha256"])
     return data
 

@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 
 from gateway.ingest.listener import Listener
 from readingroom.demo.sender import send
-from storage.objects import ObjectStore
+from storage.objects import object_store
 from tests.dicom.raw import CT, Raw, command
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ async def test_a_study_that_a_dead_listener_left_goes_quiet(world: World, images
 
 
 def test_temporary_files_of_dead_processes_are_removed(world: World) -> None:
-    store = ObjectStore(world.settings.objects)
+    store = object_store(world.settings)
     store.prepare()
     incoming = world.settings.objects / ".incoming"
     (incoming / "999999999-0").touch()

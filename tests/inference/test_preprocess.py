@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 ADA = {"name": "Phantom^Ada", "mrn": "P1"}
 
 
-def _saved(tmp_path: Path, slices: list[Dataset]) -> list[Path]:
+def _saved(tmp_path: Path, slices: list[Dataset]) -> list[Callable[[], BinaryIO]]:
+    return [partial(path.open, "rb") for path in _written(tmp_path, slices)]
+
+
+def _written(tmp_path: Path, slices: list[Dataset]) -> list[Path]:
     paths = [tmp_path / f"{i * 7 % 29:02}.dcm" for i in range(len(slices))]  # in no order
     for ds, path in zip(slices, paths, strict=True):
         ds.save_as(path, enforce_file_format=True)
@@ -128,10 +133,10 @@ def test_what_makes_no_volume_says_why(tmp_path: Path, spoil: Callable[[list[Dat
 
 
 def test_what_is_no_dicom_says_so(tmp_path: Path) -> None:
-    paths = _saved(tmp_path, _head())
+    paths = _written(tmp_path, _head())
     paths[2].write_bytes(b"not DICOM at all")
     with pytest.raises(NotAssessed, match="cannot be read"):
-        read(paths)
+        read([partial(path.open, "rb") for path in paths])
 
 
 @pytest.mark.parametrize(("slices", "size"), [(28, 128), (28, 256), (140, 128)])

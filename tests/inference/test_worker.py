@@ -87,7 +87,7 @@ class Room:
 
     def worker(self, model: Any = None, *, name: str = "inference/0", lease_s: float = 60.0) -> TriageWorker:
         jobs = JobStore(self.db, name, lease_s=lease_s)
-        return TriageWorker(jobs, self.told, self.store.path, HeadCtModel if model is None else lambda: model)
+        return TriageWorker(jobs, self.told, self.store.open, HeadCtModel if model is None else lambda: model)
 
     async def state(self) -> tuple[Any, ...]:
         row = await self.admin.fetchrow(_STATE)
@@ -139,7 +139,7 @@ async def put(fresh: Settings, tmp_path: Path) -> AsyncIterator[Callable[[list[D
     admin = await asyncpg.connect(fresh.admin_dsn)
     await admin.execute(_SITE)
     infer, ingest = await Database(fresh.dsn("rr_infer")).open(), await Database(fresh.dsn("rr_ingest")).open()
-    store = ObjectStore(tmp_path / "objects", sync=False)
+    store = ObjectStore(tmp_path / "objects", b"k" * 32, sync=False)
     store.prepare()
 
     async def stored(slices: list[Dataset]) -> Room:
@@ -321,7 +321,7 @@ async def test_a_model_that_cannot_be_loaded_fails_the_job_not_the_worker(room: 
     def broken() -> Any:
         raise RuntimeError("no such weights")
 
-    worker = TriageWorker(JobStore(room.db, "inference/0"), room.told, room.store.path, broken)
+    worker = TriageWorker(JobStore(room.db, "inference/0"), room.told, room.store.open, broken)
     await worker.step()
     assert await room.state() == ("queued", 1, "RuntimeError")
 

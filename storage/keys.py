@@ -1,0 +1,85 @@
+"""Keys of the object store: one a study, wrapped by its group's, which follows from the instance's master key.
+
+A study's key lies beside its files, made once by whoever writes the first of them. Without that file, 40 bytes,
+nothing of the study can be read again: that is how a study is erased from backups too (crypto-erase).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from storage.sealed import KEY_BYTES, WRAPPED_BYTES, Damaged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "key"
+_REMEMBERED = 4096
+
+
+class Keys:
+    """Study keys by directory.
+
+    Args:
+        master: the instance's secret, 32 bytes or more.
+        root: of the object store; a study's directory is named ``TENANT/aa/STUDY``.
+        sync: as the store's.
+    """
+
+    def __init__(self, master: bytes, root: Path, *, sync: bool = True) -> None:
+        self._master, self._root, self._sync = master, root, sync
+        self._group = lru_cache(maxsize=_REMEMBERED)(self._group_key)
+        self.of = lru_cache(maxsize=_REMEMBERED)(self._read)
+
+    def make(self, study: str) -> bytes:
+        """Return a study's key, made now if this is its first file.
+
+        Raises:
+            OSError: the disk is full or away.
+        """
+        with suppress(FileNotFoundError):
+            return self.of(study)
+        wrapped = aes_key_wrap(self._group(study.partition("/")[0]), secrets.token_bytes(KEY_BYTES))
+        directory = self._root / study
+        directory.mkdir(parents=True, exist_ok=True)
+        fresh = directory / f".{NAME}-{secrets.token_hex(8)}"
+        try:
+            with fresh.open("xb") as file:
+                file.write(wrapped)
+                if self._sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            with suppress(FileExistsError):  # somebody else was first: hers it is
+                os.link(fresh, directory / NAME)
+        finally:
+            fresh.unlink(missing_ok=True)
+        return self.of(study)
+
+    def forget(self) -> None:
+        """Read every key again when it is next needed."""
+        self.of.cache_clear()
+
+    def _read(self, study: str) -> bytes:
+        """Return a study's key.
+
+        Raises:
+            FileNotFoundError: it was erased, or never made.
+            Damaged: it was not wrapped by this instance's master key.
+        """
+        wrapped = (self._root / study / NAME).read_bytes()
+        try:
+            return aes_key_unwrap(self._group(study.partition("/")[0]), wrapped[:WRAPPED_BYTES])
+        except (InvalidUnwrap, ValueError) as exc:
+            raise Damaged("the study's key does not open with this instance's key") from exc
+
+    def _group_key(self, tenant_id: str) -> bytes:
+        info = b"reading room: objects of " + tenant_id.encode()
+        return HKDF(SHA256(), KEY_BYTES, None, info).derive(self._master)

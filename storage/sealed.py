@@ -1,0 +1,180 @@
+"""Files encrypted in segments, so that a frame is decrypted alone (AES-256-GCM, NIST SP 800-38D).
+
+``RRS1``, the file's own key wrapped by its study's (RFC 3394, 40 bytes), then segments of 64 KiB, each with its tag
+of 16 bytes. A segment's nonce is its number and whether it is the last (the STREAM construction of Hoang, Reyhanitabar,
+Rogaway and Vizar, CRYPTO 2015): segments cannot be reordered, dropped or cut off unseen. No two files share a key,
+so nonces never repeat under one.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as Writable
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview"
+
+MAGIC = b"RRS1"
+KEY_BYTES, WRAPPED_BYTES = 32, 40
+HEAD_BYTES = len(MAGIC) + WRAPPED_BYTES
+SEGMENT, TAG = 1 << 16, 16
+_SEALED = SEGMENT + TAG
+
+
+class Damaged(OSError):
+    """A stored file is not what was written: it was changed, cut off, or its key is not the one it was sealed with."""
+
+
+def _nonce(number: int, *, last: bool) -> bytes:
+    return number.to_bytes(11, "big") + (b"\1" if last else b"\0")
+
+
+class Sealer:
+    """Turns what is written into segments; the last is held until :meth:`finish`, as only then it is known to be."""
+
+    def __init__(self) -> None:
+        self.key = AESGCM.generate_key(KEY_BYTES * 8)
+        self._cipher = AESGCM(self.key)
+        self._number = 0
+        self.held = b""  # plain
+
+    def seal(self, data: Buffer) -> list[bytes]:
+        """Return the segments that are now full."""
+        view, sealed = memoryview(data), []
+        if self.held:
+            room = SEGMENT - len(self.held)
+            self.held += bytes(view[:room])
+            view = view[room:]
+            if not view:
+                return []
+            sealed.append(self._next(self.held))
+            self.held = b""
+        while len(view) > SEGMENT:
+            sealed.append(self._next(view[:SEGMENT]))
+            view = view[SEGMENT:]
+        self.held = bytes(view)
+        return sealed
+
+    def finish(self) -> bytes:
+        """Return the last segment."""
+        return self._cipher.encrypt(_nonce(self._number, last=True), self.held, None)
+
+    def head(self, study_key: bytes) -> bytes:
+        """Return what stands before the segments."""
+        return MAGIC + aes_key_wrap(study_key, self.key)
+
+    def _next(self, plain: Buffer) -> bytes:
+        sealed = self._cipher.encrypt(_nonce(self._number, last=False), plain, None)
+        self._number += 1
+        return sealed
+
+
+def file_key(head: bytes, study_key: bytes) -> bytes:
+    """Return the key of a file from its first bytes.
+
+    Raises:
+        Damaged: it was not wrapped by this study's key.
+    """
+    try:
+        return aes_key_unwrap(study_key, head[len(MAGIC) : HEAD_BYTES])
+    except (InvalidUnwrap, ValueError) as exc:
+        raise Damaged("the file's key does not open") from exc
+
+
+class Unsealed(io.RawIOBase):
+    """A sealed file as it was written: any part of it can be read, only the segments it lies in are decrypted.
+
+    Args:
+        file: as it lies on disk; closed with this.
+        key: the file's own.
+        held: plain bytes of a file still being written that are not yet in it.
+    """
+
+    def __init__(self, file: BinaryIO, key: bytes, held: bytes | None = None) -> None:
+        super().__init__()
+        self._file, self._cipher, self._held = file, AESGCM(key), held
+        stored = os.fstat(file.fileno()).st_size - HEAD_BYTES
+        self._segments = stored // _SEALED if held is not None else max(1, -(-stored // _SEALED))
+        self.size = stored - TAG * self._segments + len(held or b"")
+        if held is None and self.size <= (self._segments - 1) * SEGMENT and self._segments > 1:
+            raise Damaged("the file is cut off")
+        self._at = 0
+        self._open: tuple[int, bytes] = (-1, b"")
+        if self.size < 0:
+            raise Damaged("the file is cut off")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            Damaged: a segment is not what was written.
+        """
+        end = self.size if size < 0 else min(self.size, self._at + size)
+        if self._at >= end:
+            return b""
+        first, last = self._at // SEGMENT, (end - 1) // SEGMENT
+        parts = self._plain(first, last)
+        if len(parts) == 1:
+            found = parts[0][self._at - first * SEGMENT : end - first * SEGMENT]
+        else:
+            parts[0] = parts[0][self._at - first * SEGMENT :]
+            parts[-1] = parts[-1][: end - last * SEGMENT]
+            found = b"".join(parts)
+        self._at = end
+        return found
+
+    def readinto(self, buffer: Writable) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+    def _plain(self, first: int, last: int) -> list[bytes]:
+        if first == last == self._open[0]:
+            return [self._open[1]]
+        inside = min(last, self._segments - 1)
+        parts: list[bytes] = []
+        if first <= inside:
+            self._file.seek(HEAD_BYTES + first * _SEALED)
+            sealed = memoryview(self._file.read((inside - first + 1) * _SEALED))
+            parts = [
+                self._one(number, sealed[(number - first) * _SEALED : (number - first + 1) * _SEALED])
+                for number in range(first, inside + 1)
+            ]
+        if last >= self._segments and self._held is not None:
+            parts.append(self._held)
+        self._open = (last, parts[-1])
+        return parts
+
+    def _one(self, number: int, sealed: memoryview) -> bytes:
+        last = self._held is None and number == self._segments - 1
+        try:
+            return self._cipher.decrypt(_nonce(number, last=last), sealed, None)
+        except (InvalidTag, ValueError) as exc:
+            raise Damaged("a segment is not what was written") from exc
