@@ -79,7 +79,8 @@ async def test_newer_encodings_are_stored_as_received(
     assert sent.status == 0
     (row,) = await world.rows(CONTENT, sent.sop_uid)
     assert row["transfer_syntax"] == syntax
-    assert pydicom.dcmread(world.settings.objects / row["path"]).PixelData == image.PixelData
+    with world.store.open(row["path"]) as file:
+        assert pydicom.dcmread(file).PixelData == image.PixelData
 
 
 async def test_every_test_file_is_stored_byte_identical_or_refused_and_the_listener_lives(
