@@ -26,7 +26,17 @@ await run(async ({ person }) => {
   await board.getByText(patient).first().waitFor();
   await desk.waitForTimeout(900); // its keys sleep for 0.7 s
   await picture(desk, 'story-1-offer');
+  await board.keyboard.press('w');
+  const why = board.locator('.why-her', { hasText: 'studies, due in' });
+  await why.waitFor({ timeout: 10_000 });
   await picture(board, 'story-1-board');
+  await board.keyboard.press('w');
+  await why.waitFor({ state: 'detached' });
+  const open = desk.locator('details.why');
+  if ((await open.getAttribute('open')) === null) await open.locator('summary').click();
+  for (const head of ['Your time', 'Your case now', 'Why not others', 'Fair share', 'Would change'])
+    await open.getByRole('rowheader', { name: head }).waitFor({ timeout: 10_000 });
+  await picture(desk, 'story-1-why');
 
   await desk.keyboard.press('a');
   await desk.waitForURL(/\/reading-room\?StudyInstanceUIDs=/, { timeout: 10_000 });

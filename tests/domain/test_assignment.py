@@ -39,8 +39,20 @@ def test_the_specialist_is_asked_first_and_told_why() -> None:
     choice = only(decide([HEAD], [BOB, ADA], RULES, NOW))
     assert choice.radiologist_id == "ada"
     assert choice.why == "You read neuro, licensed in US-ME, 0 of 5 studies, due in 30 min."
+    assert choice.explanation["why_her"] == "Reads neuro, licensed in US-ME, 0 of 5 studies, due in 30 min."
     assert choice.explanation["runners_up"][0]["why_not"] == "is not a neuro specialist"
     assert choice.explanation["would_change"].startswith("It would go to Bob")
+
+
+def test_she_is_told_her_minutes_what_she_has_to_spare_and_her_share() -> None:
+    busy = replace(ADA, load=1, ahead_min=9.0, current_min=4.0, done_min=30.0, on_min=60.0)
+    urgent = replace(HEAD, priority=Priority.URGENT)
+    stat, other = (only(decide([study], [busy], RULES, NOW)).explanation["you"] for study in (HEAD, urgent))
+    assert (stat["kind"], stat["minutes"], stat["now_min"], stat["ahead_min"]) == ("CT/neuro", 8.0, 4.0, 9.0)
+    assert (stat["spare_min"], other["spare_min"]) == (18.0, 13.0)  # a STAT waits for the case on her screen alone
+    assert other["share_min"] is not None
+    endless = only(decide([replace(HEAD, due_at=ALWAYS)], [busy], named("fifo"), NOW)).explanation["you"]
+    assert (endless["spare_min"], endless["share_min"]) == (None, None)
 
 
 def test_only_who_is_present_is_asked() -> None:

@@ -49,9 +49,11 @@ def explained(table: Table, i: int, j: int, numbers: Numbers, position: tuple[in
     behind = [_behind(table, waiting, numbers, j, k) for k in others]
     weigh = table.rules.balance
     own = numbers.points[:, j].tolist()
-    why = _why(table, waiting, chosen, j, over_cap=over_cap)
+    why, why_her = _why(table, waiting, chosen, j, over_cap=over_cap)
     body: dict[str, Any] = {
+        "radiologist_id": chosen.radiologist_id,
         "why": why,
+        "why_her": why_her,
         "factors": [
             *_facts(waiting, table, j),
             *(
@@ -60,6 +62,7 @@ def explained(table: Table, i: int, j: int, numbers: Numbers, position: tuple[in
                 if p
             ),
         ],
+        "you": _hers(table, waiting, i, j, numbers),
         "points": round(float(total[j]), 3),
         "position": position[0],
         "of": position[1],
@@ -78,22 +81,41 @@ def explained(table: Table, i: int, j: int, numbers: Numbers, position: tuple[in
     return Choice(waiting.study_uid, chosen.radiologist_id, waiting.step, over_cap, why, body)
 
 
-def _why(table: Table, waiting: Waiting, chosen: Reader, j: int, *, over_cap: bool) -> str:
+def _why(table: Table, waiting: Waiting, chosen: Reader, j: int, *, over_cap: bool) -> tuple[str, str]:
+    """Return the reasons as told to her, and as told of her."""
     wants, parts = waiting.demand, []
     if wants.specialty and wants.specialty in chosen.subspecialties:
-        parts.append(f"you read {wants.specialty}")
+        parts.append((f"you read {wants.specialty}", f"reads {wants.specialty}"))
     if wants.jurisdiction:
-        parts.append(f"licensed in {wants.jurisdiction}")
+        parts.append((f"licensed in {wants.jurisdiction}",) * 2)
     if waiting.patient_id and waiting.patient_id in chosen.patients:
-        parts.append("you have this patient's other study")
+        parts.append(("you have this patient's other study", "has this patient's other study"))
     if chosen.radiologist_id in waiting.priors_by:
-        parts.append("you read the prior")
-    held = f"{table.load[j]} of {table.capacity[j]} studies"
-    parts.append(held + (", one more for a STAT" if over_cap else ""))
+        parts.append(("you read the prior", "read the prior"))
+    held = f"{table.load[j]} of {table.capacity[j]} studies" + (", one more for a STAT" if over_cap else "")
+    parts.append((held, held))
     if not math.isinf(waiting.due_at):
-        parts.append(f"due in {max(0, round((waiting.due_at - table.now) / 60))} min")
-    why = ", ".join(parts)
-    return why[0].upper() + why[1:] + "."
+        parts.append((f"due in {max(0, round((waiting.due_at - table.now) / 60))} min",) * 2)
+    to_her, of_her = (", ".join(part[side] for part in parts) for side in (0, 1))
+    return f"{to_her[0].upper()}{to_her[1:]}.", f"{of_her[0].upper()}{of_her[1:]}."
+
+
+def _hers(table: Table, waiting: Waiting, i: int, j: int, numbers: Numbers) -> dict[str, Any]:
+    """Return her minutes: for this study, in hand, left of what she reads now, to spare, and beyond her share."""
+    minutes, now_min = float(table.by_kind[table.kind[i], j]), float(table.current[j])
+    ahead, weight = float(table.ahead[j]), table.rules.balance.surplus
+    done_at = table.now + 60 * (minutes + (now_min if table.stat[i] else ahead))
+    share = (
+        numbers.points[numbers.names.index("surplus"), j] / weight if "surplus" in numbers.names and weight else None
+    )
+    return {
+        "kind": waiting.kind,
+        "minutes": round(minutes, 1),
+        "ahead_min": round(ahead, 1),
+        "now_min": round(now_min, 1),
+        "spare_min": None if math.isinf(waiting.due_at) else round((waiting.due_at - done_at) / 60, 1),
+        "share_min": None if share is None else round(float(share), 1),
+    }
 
 
 def _facts(waiting: Waiting, table: Table, j: int) -> list[dict[str, Any]]:

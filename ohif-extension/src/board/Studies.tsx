@@ -5,6 +5,7 @@ import { useLive } from '../state/room';
 import { Icon } from '../ui/icons';
 import { AiChip, aiFlag, ClockView, PriorityChip, RowName, SiteBadge } from '../ui/pieces';
 import { clockFace } from '../ui/time';
+import { WhyHer } from '../ui/why';
 import { useWindow } from '../ui/window';
 import { Decide } from './Decide';
 import { holder, listed, said } from './order';
@@ -58,6 +59,7 @@ export function Studies({ site, nowMs, open, onOpen }: StudiesProps): ReactEleme
   const client = useLive();
   const [words, setWords] = useState('');
   const [at, setAt] = useState(0);
+  const [why, setWhy] = useState(false);
   const box = useRef<HTMLUListElement>(null);
   const find = useRef<HTMLInputElement>(null);
   const [rowPx, setRowPx] = useState(33);
@@ -86,6 +88,7 @@ export function Studies({ site, nowMs, open, onOpen }: StudiesProps): ReactEleme
   const name = (id: string): string => client.readers.get(id)?.name ?? 'a reader';
   const manages = client.me?.role === 'manager';
   const chosen = open ? client.rows.get(open) : undefined;
+  const asked = chosen ?? rows[at];
   useEffect(() => {
     const show = (index: number): void => {
       const element = box.current;
@@ -102,6 +105,7 @@ export function Studies({ site, nowMs, open, onOpen }: StudiesProps): ReactEleme
       if (target.matches('input, select, textarea')) return;
       if (event.key === 'j') show(Math.min(rows.length - 1, at + 1));
       else if (event.key === 'k') show(Math.max(0, at - 1));
+      else if (event.key === 'w') setWhy((shown) => !shown);
       else if (event.key === '/') {
         event.preventDefault();
         find.current?.focus();
@@ -120,7 +124,7 @@ export function Studies({ site, nowMs, open, onOpen }: StudiesProps): ReactEleme
         </small>
         <span className="grow" />
         <small className="bd-keys">
-          <kbd>J</kbd> <kbd>K</kbd> move <kbd>↵</kbd> open <kbd>/</kbd> search
+          <kbd>J</kbd> <kbd>K</kbd> move <kbd>↵</kbd> open <kbd>W</kbd> why <kbd>/</kbd> search
         </small>
         <label className="bd-find">
           <span className="vh">Search name, MRN, accession, procedure</span>
@@ -168,6 +172,7 @@ export function Studies({ site, nowMs, open, onOpen }: StudiesProps): ReactEleme
         ))}
         {last < rows.length ? <li aria-hidden="true" style={{ height: (rows.length - last) * rowPx }} /> : null}
       </ul>
+      {why && asked ? <WhyHer row={asked} name={name} /> : null}
       {chosen && manages ? (
         <Decide key={chosen.study_uid} row={chosen} nowMs={nowMs} onClose={() => onOpen(null)} />
       ) : null}

@@ -131,7 +131,7 @@ export function OfferTab({ desk, reading, onDecline }: OfferTabProps): ReactElem
         </section>
         {open ? (
           <div className="whybox">
-            <WhyYou studyUid={row.study_uid} why={card.why} open />
+            <WhyYou studyUid={row.study_uid} why={card.why} offerId={card.offerId} open reading={reading} nowMs={now} />
           </div>
         ) : null}
       </section>
