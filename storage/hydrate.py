@@ -103,6 +103,7 @@ SELECT DISTINCT s.user_id
                       AND a.starts_at <= $2 AND a.ends_at > $2)
  ORDER BY s.user_id
 """
+NAME = "SELECT name FROM rr.person WHERE user_id = $1"
 MANAGERS = "SELECT user_id FROM rr.membership WHERE tenant_id = $1 AND role = 'manager' AND active ORDER BY user_id"
 
 
@@ -263,6 +264,11 @@ async def refresh(conn: Connection, tenant_id: str) -> int:
         text = msgspec.json.encode(dump(made)).decode()
         done += await conn.fetchval(REFRESH, tenant_id, row["study_uid"], made.rev, text) or 0
     return done
+
+
+async def name(conn: Connection, user_id: str) -> str:
+    """Return what a person is called."""
+    return await conn.fetchval(NAME, user_id) or ""
 
 
 async def managers(conn: Connection, tenant_id: str) -> list[str]:

@@ -183,6 +183,7 @@ class Claim:
     """Assigned at once, without an offer: ``next_case``."""
 
     grant: Grant
+    explanation: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,16 @@ class Assign:
 
     grant: Grant
     reason: str = ""
+    explanation: dict[str, Any] = field(default_factory=dict)
+    late: bool = False  # another manager was first: only asks how it came out
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Back to the pool from who has not begun it: her shift ended, or another would be in time where she is not."""
+
+    step: int
+    reason: str
 
 
 # -- to a study, from its timers ----------------------------------------------------------------
@@ -252,6 +263,7 @@ StudyCommand: TypeAlias = (
     | Offer
     | Claim
     | Assign
+    | Recall
     | FireTimer
 )
 TenantCommand: TypeAlias = NextCase | AssignStudy

@@ -17,6 +17,7 @@ from actors.domain.commands import (
     JoinOrder,
     Offer,
     PauseClock,
+    Recall,
     ReceiveOrder,
     RecordTriage,
     Release,
@@ -63,7 +64,9 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
         case Claim():
             return reading.claim(study, command)
         case Assign():
-            return reading.assign(study, command)
+            return reading.assign(study, command, by)
+        case Recall():
+            return reading.recall(study, command)
         case JoinOrder():
             return arrival.join_order(study, command, by, now, facts)
         case CancelOrder():

@@ -229,6 +229,7 @@ class Assigned:
     reason: str = ""
     over_cap: bool = False
     epoch: int = 0
+    by: str | None = None  # the manager
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,7 @@ def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
         assigned_to=e.radiologist_id,
         reading_by=None,
         reading_since=None,
+        assigned_by=e.by,
         granted=e.offer_id,
         over_cap=e.over_cap,
     )
@@ -211,9 +212,13 @@ def _draft(s: Study, e: DraftSaved, _at: datetime) -> Study:
     return replace(s, report=ReportHead(e.report_id, status, e.report_version))
 
 
-def _signed(s: Study, e: PrelimSigned | FinalSigned, status: ReportStatus) -> Study:
+def _signed(s: Study, e: PrelimSigned | FinalSigned, status: ReportStatus, at: datetime) -> Study:
+    first = s.reading_since is not None and s.read_by is None
     return replace(
         s,
+        read_min=(at - s.reading_since).total_seconds() / 60 if first and s.reading_since else s.read_min,
+        read_by=e.radiologist_id if first else s.read_by,
+        reading_since=None,
         status=Status(status.value),
         report=ReportHead(e.report_id, status, e.report_version),
         reading_by=None,
@@ -222,12 +227,12 @@ def _signed(s: Study, e: PrelimSigned | FinalSigned, status: ReportStatus) -> St
     )
 
 
-def _prelim(s: Study, e: PrelimSigned, _at: datetime) -> Study:
-    return replace(_signed(s, e, ReportStatus.PRELIM), cosign=e.cosign)
+def _prelim(s: Study, e: PrelimSigned, at: datetime) -> Study:
+    return replace(_signed(s, e, ReportStatus.PRELIM, at), cosign=e.cosign)
 
 
-def _final(s: Study, e: FinalSigned, _at: datetime) -> Study:
-    signed = _signed(s, e, ReportStatus.FINAL)
+def _final(s: Study, e: FinalSigned, at: datetime) -> Study:
+    signed = _signed(s, e, ReportStatus.FINAL, at)
     return replace(signed, cosign=False, assigned_to=e.radiologist_id)
 
 

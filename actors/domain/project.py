@@ -99,6 +99,8 @@ def told(event: Event, before: Study, after: Study, by: By) -> tuple[str, dict[s
             return "assignment_assigned", {"radiologist_id": event.radiologist_id, "by": by.user_id}
         case ReadingStarted():
             return "reading_started", {"radiologist_id": event.radiologist_id, "by": by.user_id}
+        case Released() if before.offer:
+            return "assignment_revoked", {"offer_id": before.offer.offer_id, "reason": "reassigned"}
         case Released():
             return "assignment_released", {"radiologist_id": event.radiologist_id, "by": by.user_id}
         case SlaWarned():

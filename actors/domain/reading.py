@@ -14,6 +14,7 @@ from actors.domain.errors import (
     NotEligible,
     NotFound,
     OfferExpired,
+    Retry,
     StaleVersion,
     WrongStatus,
 )
@@ -37,7 +38,7 @@ from actors.domain.words import ReportStatus, Role, SignKind, Status
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from actors.domain.commands import Accept, Assign, Claim, Decline, Grant, Offer, Release, SaveDraft, Sign
+    from actors.domain.commands import Accept, Assign, Claim, Decline, Grant, Offer, Recall, Release, SaveDraft, Sign
     from actors.domain.events import Event
     from actors.domain.facts import Facts
     from actors.domain.identity import Principal
@@ -86,7 +87,7 @@ def claim(study: Study, command: Claim) -> Decision:
     return Decision([Assigned(grant.radiologist_id, grant.offer_id, "next_case", "", grant.over_cap, grant.epoch)])
 
 
-def assign(study: Study, command: Assign) -> Decision:
+def assign(study: Study, command: Assign, by: Principal | None) -> Decision:
     """A manager gives the study to a reader; it may end an offer, or take it from another."""
     grant = command.grant
     if _granted(study, grant):
@@ -95,11 +96,28 @@ def assign(study: Study, command: Assign) -> Decision:
     if study.status not in (Status.UNREAD, *LIVE):
         raise WrongStatus(f"The study is {study.status.value}: it cannot be assigned.")
     if study.step != grant.step:
-        raise StaleVersion
+        raise StaleVersion(fields={"by": study.assigned_by} if study.assigned_by else {})
+    if command.late:
+        raise Retry("Another manager is giving it to somebody.")
     if study.status is Status.READING and not command.reason.strip():
         raise BadPayload("Somebody is reading it: give a reason.", {"field": "reason"})
-    event = Assigned(grant.radiologist_id, grant.offer_id, "manager", command.reason, grant.over_cap, grant.epoch)
+    event = Assigned(
+        grant.radiologist_id,
+        grant.offer_id,
+        "manager",
+        command.reason,
+        grant.over_cap,
+        grant.epoch,
+        by.user_id if by else None,
+    )
     return Decision([event])
+
+
+def recall(study: Study, command: Recall) -> Decision:
+    """The decider takes back what its reader has not begun; too late, it does nothing."""
+    if study.status not in (Status.OFFERED, Status.ASSIGNED) or study.step != command.step or study.reader is None:
+        return Decision()
+    return Decision([Released(study.reader, command.reason)])
 
 
 def accept(study: Study, command: Accept, by: Principal, now: datetime) -> Decision:

@@ -106,6 +106,9 @@ class Study:
     second_reader: str | None = None
     reading_by: str | None = None
     reading_since: datetime | None = None
+    read_min: float | None = None  # minutes from opening to the first signature
+    read_by: str | None = None
+    assigned_by: str | None = None  # the manager who gave it to whom has it
     ai: tuple[AiResult, ...] = ()
     report: ReportHead | None = None
     priors: int = 0

@@ -118,7 +118,7 @@ class StudyActor:
             unit.inbox_ids = command.inbox_ids
         if isinstance(command, Offer | Claim | Assign) and unit.events:
             unit.epoch = command.grant.epoch
-        if isinstance(command, Offer) and unit.events:
+        if isinstance(command, Offer | Claim | Assign) and unit.events:
             unit.explanation = (self._key.name, command.grant.offer_id, command.explanation)
 
     def _fold(self, study: Study, command: ImagesArrived) -> None:
@@ -138,6 +138,10 @@ class StudyActor:
     async def _stale(self, study: Study, envelope: Envelope, exc: StaleVersion, facts: Facts) -> None:
         """Show the refused how it is now, and keep the text of a draft that lost."""
         exc.fields.setdefault("row", row(study, self._patient, facts.site_name))
+        if isinstance(envelope.command, Assign) and study.assigned_by:
+            async with self._world.db.scope([self._key.tenant_id]) as conn:
+                name = await hydrate.name(conn, study.assigned_by)
+            exc.args = (f"{name} has assigned it since you saw it.", exc.fields | {"by_name": name})
         command = envelope.command
         if isinstance(command, SaveDraft) and study.report and envelope.by:
             async with self._world.db.scope([self._key.tenant_id]) as conn:

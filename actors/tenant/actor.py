@@ -19,6 +19,7 @@ from uuid_utils import uuid7
 
 from actors import meters, tracing
 from actors.domain.assignment.engine import decide, next_for
+from actors.domain.assignment.record import record
 from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, JoinOrder, NextCase, Offer
 from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry
 from actors.domain.identity import study_key
@@ -27,6 +28,7 @@ from actors.domain.study import LIVE
 from actors.domain.unit import Recorded, TimerArm, Unit
 from actors.domain.words import Presence, Priority, Status
 from actors.mailbox import answered, digest
+from actors.tenant.experience import Experience
 from actors.tenant.ledger import Ledger, Reservation
 from actors.tenant.muster import Muster
 from actors.tenant.notices import Notices
@@ -36,6 +38,7 @@ from storage import heads, hydrate, journal
 
 if TYPE_CHECKING:
     from actors.domain.assignment.case import Choice
+    from actors.domain.assignment.record import Record
     from actors.domain.commands import StudyCommand
     from actors.domain.identity import Key
     from actors.domain.policy import Policy
@@ -60,6 +63,7 @@ class TenantActor:
         self._deposed_at: datetime | None = None
         self._passed: dict[tuple[str, str], tuple[str, StudyCommand]] = {}  # commands that studies are answering
         self._notices = Notices(key, world)
+        self._experience = Experience(key, world)
 
     def forget(self) -> None:
         """Decide anew: bump the epoch and read the rows before the next message."""
@@ -68,13 +72,14 @@ class TenantActor:
             meters.STUDIES_WAITING.remove(self._key.tenant_id)
         self._ledger = None
         self._muster = Muster(self._key, self._world)
+        self._experience.forget()
         self._passed.clear()  # grants of this epoch can land no more once the next one has begun
 
     async def current(self) -> bool:
         """Whether a refusal may be sent: the ledger was read again for it."""
         return True
 
-    async def handle(self, envelope: Envelope) -> dict[str, Any]:  # noqa: C901, PLR0911 - one line a message
+    async def handle(self, envelope: Envelope) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912 - one line a message
         """Take one message."""
         message: Any = envelope.command
         if isinstance(message, FireTimer):
@@ -94,12 +99,17 @@ class TenantActor:
                 await self._decide(ledger, None if freed else message.study.study_uid)
                 return {}
             case ReaderChanged():
+                if message.state == Presence.ONLINE:
+                    ledger.back[message.user_id] = self._world.now().timestamp()
                 await self._muster.one(message.user_id)
                 await self._call_roll(ledger)
             case Tick():
                 if await self._replaced(ledger):
                     return {}
                 await self._catch_up(ledger)
+                await self._experience.refresh(ledger)
+                for study_uid, recall in ledger.recalls(self._world.now()):
+                    self._world.tell(study_key(self._key.tenant_id, study_uid), Envelope(recall))
             case NextCase():
                 return await self._next_case(ledger, envelope)
             case AssignStudy():
@@ -123,6 +133,7 @@ class TenantActor:
             ledger.know(studies)
             await self._muster.refresh()
             await self._call_roll(ledger)
+            await self._experience.refresh(ledger)
             if not armed:
                 await self._world.commit(await self._night())
             self._ledger = ledger
@@ -185,22 +196,32 @@ class TenantActor:
         policy = await self._world.directory.policy(self._key.tenant_id)
         now = self._world.now()
         readers = ledger.loaded(now)
-        ledger.decided += 1
-        seed = ledger.epoch * 1_000_003 + ledger.decided
+        seed = ledger.seed()
         with tracing.span("decide", waiting=str(len(pool)), readers=str(len(readers))):
             choices = decide(pool, readers, policy.assignment, now.timestamp(), seed, ledger.minutes)
-        for choice in choices:
-            self._offer(ledger, choice, policy)
+        if choices:
+            made = record(
+                pool, readers, policy.assignment, now.timestamp(), seed, ledger.minutes, version=policy.version
+            )
+            decision_id = self._keep(made)
+            for choice in choices:
+                self._offer(ledger, choice, policy, decision_id)
         if tried := await self._world.directory.shadow(self._key.tenant_id):
             self._shadow.follow(ledger, pool, readers, (policy, choices), tried, now)
         left = [w for w in pool if w.study_uid not in ledger.reserved]
         await self._notices.nobody(ledger, left, readers, self._muster.on_call(), now)
 
-    def _offer(self, ledger: Ledger, choice: Choice, policy: Policy) -> None:
+    def _keep(self, made: Record) -> str:
+        """Keep what a decision was made of, beside the offers that it leads to; return its name."""
+        decision_id = str(uuid7())
+        self._world.spawn(self._experience.keep(decision_id, made))
+        return decision_id
+
+    def _offer(self, ledger: Ledger, choice: Choice, policy: Policy, decision_id: str) -> None:
         study = ledger.studies[choice.study_uid]
         grant = Grant(choice.radiologist_id, str(uuid7()), choice.step, ledger.epoch, choice.over_cap)
-        reasons = choice.explanation | {"policy_version": policy.version}
-        told = Envelope(Offer(grant, choice.why, policy.offer_open_s[study.priority], reasons))
+        explanation = choice.explanation | {"decision_id": decision_id, "policy_version": policy.version}
+        told = Envelope(Offer(grant, choice.why, policy.offer_open_s[study.priority], explanation))
         ledger.reserve(choice.study_uid, Reservation(choice.radiologist_id, choice.step, told))
         self._world.tell(study_key(self._key.tenant_id, choice.study_uid), told)
 
@@ -216,11 +237,17 @@ class TenantActor:
             raise NotEligible(OFF, {"why": "presence is off"})
         now = self._world.now()
         asking = ledger.with_hands(replace(me, presence=Presence.ONLINE), now)
-        choice = next_for(ledger.pool(), asking, ledger.rules, now.timestamp(), ledger.epoch, ledger.minutes)
+        pool, seed = ledger.pool(), ledger.seed()
+        choice = next_for(pool, asking, ledger.rules, now.timestamp(), seed, ledger.minutes)
         if choice is None:
             raise NothingToRead
+        policy = await self._world.directory.policy(self._key.tenant_id)
+        made = record(
+            pool, [asking], ledger.rules, now.timestamp(), seed, ledger.minutes, version=policy.version, asking=True
+        )
+        explanation = choice.explanation | {"decision_id": self._keep(made), "policy_version": policy.version}
         grant = Grant(me.radiologist_id, str(uuid7()), choice.step, ledger.epoch, choice.over_cap)
-        command = Claim(grant)
+        command = Claim(grant, explanation)
         return self._reserve(ledger, choice.study_uid, command, envelope)
 
     async def _assign(self, ledger: Ledger, envelope: Envelope, message: AssignStudy) -> dict[str, Any]:
@@ -232,7 +259,12 @@ class TenantActor:
         closed = study is None or study.status not in (Status.UNREAD, *LIVE)
         if study is None or closed or study.step > message.version:  # the study says no, and how it is now
             return self._forward(message.study_uid, envelope, self._grant(ledger, message, over_cap=False))
-        if message.study_uid in ledger.reserved or study.step < message.version:
+        held = ledger.reserved.get(message.study_uid)
+        if held is not None and isinstance(held.told.command, Assign):  # another manager was first: the study says whom
+            probe = Assign(Grant("", "", message.version, ledger.epoch), late=True)
+            passed = Forwarded(probe, envelope.by, envelope.idem, envelope.deadline, digest=digest(envelope))
+            return {FORWARD: (study_key(self._key.tenant_id, message.study_uid), passed)}
+        if held is not None or study.step < message.version:
             raise Retry("An offer of this study is under way.")
         now = self._world.now()
         had = ledger.with_hands(reader, now)
@@ -248,7 +280,7 @@ class TenantActor:
 
     def _grant(self, ledger: Ledger, message: AssignStudy, *, over_cap: bool) -> Assign:
         grant = Grant(message.radiologist_id, str(uuid7()), message.version, ledger.epoch, over_cap)
-        return Assign(grant, message.reason)
+        return Assign(grant, message.reason, {"why": "A manager gave it to you.", "reason": message.reason})
 
     def _reserve(self, ledger: Ledger, study_uid: str, command: Claim | Assign, envelope: Envelope) -> dict[str, Any]:
         """Keep the place and pass the command on; told again, it still leaves its answer under the person's key."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from actors.domain.assignment.case import ALWAYS, Demand, Waiting, specialty_of
+from actors.domain.assignment.case import ALWAYS, Demand, Waiting, specialty_of, until
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.rules import Rules
 from actors.domain.assignment.table import PRESENT, ineligible
-from actors.domain.commands import Assign, Claim
+from actors.domain.commands import Assign, Claim, Recall
 from actors.domain.words import Priority, Status
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from actors.domain.study import Study
     from storage.hydrate import Site
 
+SHIFT_END = "shift_end"
+_NOT_BEGUN = frozenset({Status.OFFERED, Status.ASSIGNED})
 _LEAST_MIN = 1.0  # what is left of a read that takes longer than expected
 
 
@@ -52,8 +54,17 @@ class Ledger:
         self.minutes = Minutes()
         self.reserved: dict[str, Reservation] = {}
         self.back: dict[str, float] = {}  # reader → when she last came back: she may be asked again
+        self.done: dict[str, float] = {}  # reader → minutes read today
+        self.owed: dict[str, float] = {}  # reader → minutes she had less than her share on the days before
+        self._on: dict[str, float] = {}  # reader → minutes present since this decider began
+        self._met_at = 0.0
         self._hands: dict[str, set[str]] = {}  # reader → studies that count in her load
         self._seen: dict[str, tuple[int, Waiting]] = {}  # study → its journal version, and how the rules see it
+
+    def seed(self) -> int:
+        """Return the seed of the next call of the policy: no two calls have the same."""
+        self.decided += 1
+        return self.epoch * 1_000_003 + self.decided
 
     def place(self, sites: dict[str, Site]) -> None:
         """Take the sites as they are; what they demand of readers may have changed."""
@@ -68,10 +79,13 @@ class Ledger:
 
     def meet(self, readers: dict[str, Reader], now: float) -> None:
         """Take the readers as they are; who was not there before and is now has come back."""
+        passed_min, self._met_at = (now - (self._met_at or now)) / 60, now
         for who, reader in readers.items():
             known = self.readers.get(who)
             if known is not None and reader.presence in PRESENT and known.presence not in PRESENT:
                 self.back[who] = now
+            if reader.presence in PRESENT:
+                self._on[who] = self._on.get(who, 0.0) + passed_min
         self.readers = readers
 
     def holders(self, study_uid: str) -> frozenset[str]:
@@ -150,13 +164,12 @@ class Ledger:
 
     def with_hands(self, reader: Reader, now: datetime) -> Reader:
         """Return a reader with what she has in hand: how many, how long, whose."""
-        hands = self._hands.get(reader.radiologist_id)
-        if not hands:
-            return reader
+        who = reader.radiologist_id
+        hands = self._hands.get(who, set())
         held = [self.studies[uid] for uid in sorted(hands) if uid in self.studies]
         current = ahead = 0.0
         for study in held:
-            left = self.minutes.expected(reader.radiologist_id, kind(study))
+            left = self.minutes.expected(who, kind(study))
             if study.status is Status.READING and study.reading_since:
                 left = max(_LEAST_MIN, left - (now - study.reading_since).total_seconds() / 60)
                 current += left
@@ -167,6 +180,9 @@ class Ledger:
             stats=sum(s.priority is Priority.STAT for s in held),
             ahead_min=ahead,
             current_min=current,
+            done_min=self.done.get(who, 0.0),
+            on_min=self._on.get(who, 0.0),
+            owed_min=self.owed.get(who, 0.0),
             patients=frozenset(s.patient_id for s in held if s.patient_id),
         )
 
@@ -209,6 +225,17 @@ class Ledger:
             excluded=study.excluded,
             asked={a.radiologist_id: a.at.timestamp() for a in study.asked},
         )
+
+    def recalls(self, now: datetime) -> list[tuple[str, Recall]]:
+        """Return what is taken back from readers who have not begun it: their shift is over."""
+        over = {who for who, r in self.readers.items() if r.shifts is not None and until(r.shifts, now.timestamp()) < 0}
+        found = []
+        for who in sorted(over):
+            for uid in sorted(self._hands.get(who, ())):
+                study = self.studies.get(uid)
+                if study and study.reader == who and study.status in _NOT_BEGUN and uid not in self.reserved:
+                    found.append((uid, Recall(study.step, SHIFT_END)))
+        return found
 
     def pool(self, only: str | None = None) -> list[Waiting]:
         """Return what may be offered now, or the one study of it."""

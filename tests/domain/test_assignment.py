@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from actors.domain.assignment.case import ALWAYS, Choice, Demand, Reader, Span, 
 from actors.domain.assignment.engine import decide, next_for, window
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.order import ORDERS
+from actors.domain.assignment.record import record, replay, unpack
 from actors.domain.assignment.rules import NAMED, Rules, named
 from actors.domain.assignment.table import Table, finishes_at, ineligible
 from actors.domain.words import Acuity, Presence, Priority
@@ -465,3 +467,25 @@ def test_every_order_serves_every_pool(pool: list[Waiting], people: list[Reader]
         for order in ORDERS
     }
     assert len({bool(g) for g in given_by.values()}) == 1
+
+
+# -- kept and made again --------------------------------------------------------------------------
+@given(pools, readers, every_rule, seeds)
+def test_a_stored_decision_replays_bit_for_bit(
+    pool: list[Waiting], people: list[Reader], rules: Rules, seed: int
+) -> None:
+    minutes = Minutes(rules)
+    minutes.learn("a", "CT/neuro", 3.3)
+    told = [msgspec.json.encode(c) for c in decide(pool, people, rules, NOW, seed, minutes)]
+    packed = record(pool, people, rules, NOW, seed, minutes, version=3).pack()
+    minutes.learn("a", "CT/neuro", 99.0)  # what is learned later changes nothing
+    kept = unpack(packed)
+    assert [msgspec.json.encode(c) for c in replay(kept)] == told
+    assert kept.pack() == packed
+
+
+def test_what_a_reader_got_who_asked_replays_too() -> None:
+    pool = [HEAD, replace(HEAD, study_uid="2", priority=Priority.ROUTINE, asked={"ada": NOW})]
+    choice = next_for(pool, ADA, RULES, NOW, 4)
+    assert replay(unpack(record(pool, [ADA], RULES, NOW, 4, Minutes(), asking=True).pack())) == [choice]
+    assert replay(unpack(record([], [ADA], RULES, NOW, 4, Minutes(), asking=True).pack())) == []

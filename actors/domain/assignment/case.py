@@ -6,13 +6,11 @@ Instants here are Unix seconds, UTC, as floats: they go into arrays. Work is in 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from actors.domain.words import Acuity, Presence, Priority
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ALWAYS = math.inf
 _REGIONS = {
