@@ -31,6 +31,8 @@ def _document() -> dict[str, Any]:
 
 def _shape(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     """Return a struct as lines of ``field: type``."""
+    if "$ref" not in schema:
+        return _kind(schema)
     found = schemas[schema["$ref"].rpartition("/")[2]]
     required = set(found.get("required", ()))
     lines = [f"{name}{'' if name in required else '?'}: {_kind(s)}" for name, s in found["properties"].items()]
@@ -55,9 +57,8 @@ def _call(method: str, path: str, operation: dict[str, Any], schemas: dict[str, 
         for p in operation["parameters"]
     )
     body = operation.get("requestBody")
-    asked = (
-        f"<p>Body<pre>{escape(_shape(body['content']['application/json']['schema'], schemas))}</pre>" if body else ""
-    )
+    sent = next(iter(body["content"].values()))["schema"] if body else None
+    asked = f"<p>Body<pre>{escape(_shape(sent, schemas))}</pre>" if sent else ""
     status, good = next(iter(operation["responses"].items()))
     content = good.get("content")
     given = f"<pre>{escape(_shape(content['application/json']['schema'], schemas))}</pre>" if content else ""

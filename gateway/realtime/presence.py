@@ -5,6 +5,11 @@ sorted set of the times at which readers are to be looked at. The gateway that h
 both; leaving moves the look five seconds ahead; a gateway that dies stops renewing. Whoever sweeps
 first tells the actor. What Valkey forgot in a restart is found by comparing with what the database
 shows as present.
+
+While Valkey is away nobody knows who is connected elsewhere: the last state stands for 25 s, so that
+readers stay eligible over a restart. After that each gateway speaks for itself: it says who holds a
+socket here, again and again, and that those have left whose last socket here ended meanwhile. One who
+moved to another gateway is thus away for some seconds at most.
 """
 
 from __future__ import annotations
@@ -54,6 +59,9 @@ class Presence:
         self._deps, self._hub = deps, hub
         self._came: set[str] = set()  # readers whose actor is to hear that they are here
         self._left: dict[str, str] = {}  # sockets that ended -> their readers
+        self._lost_at: float | None = None  # since when Valkey has been away
+        self._said_at = 0.0
+        self._alone: set[str] = set()  # readers whose leaving was told without Valkey
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -64,6 +72,7 @@ class Presence:
             every(lambda: RENEW_S, self._renew),
             every(lambda: SWEEP_S, self._sweep),
             every(lambda: COMPARE_S, self._compare),
+            every(lambda: SWEEP_S, self._stand_in),
         )
         self._tasks = [asyncio.create_task(loop) for loop in loops]
 
@@ -124,6 +133,29 @@ class Presence:
                 until = _latest(await self._deps.valkey.hgetall(f"presence:{reader}"))
                 await self._deps.valkey.zadd(_LOOKS, {reader: max(until, time.time() + GRACE_S)})
             self._left.pop(field, None)
+
+    # -- while Valkey is away -------------------------------------------------------------------
+    async def _stand_in(self) -> None:
+        """Tell what this gateway knows by itself once the state from before has stood for 25 s."""
+        try:
+            async with asyncio.timeout(_OP_S):
+                await self._deps.valkey.ping()
+        except GONE:
+            self._lost_at = self._lost_at or time.monotonic()
+        else:
+            self._lost_at = None
+            self._alone.clear()
+            return
+        if time.monotonic() - self._lost_at < TTL_S:
+            return
+        here = {reader for c in self._hub.connections.values() if (reader := _reader(c)) is not None}
+        gone = set(self._left.values()) - here - self._alone
+        heard = await asyncio.gather(*(self._observe(reader, connected=False) for reader in gone))
+        self._alone |= {reader for reader, told in zip(gone, heard, strict=True) if told}
+        self._alone -= here
+        if time.monotonic() - self._said_at >= RENEW_S:
+            self._said_at = time.monotonic()
+            await asyncio.gather(*(self._observe(reader, connected=True) for reader in here))
 
     # -- the sockets of all gateways ------------------------------------------------------------
     async def _sweep(self) -> None:

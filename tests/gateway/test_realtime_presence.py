@@ -11,12 +11,13 @@ import pytest
 from actors.domain.commands import ObservePresence
 from actors.domain.errors import Retry
 from gateway.realtime import presence
+from readingroom import embedded
+from readingroom.settings import Settings
+from tests.conftest import short_directory
 from tests.gateway.floor import Floor, open_floor, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from readingroom.settings import Settings
+    from collections.abc import AsyncIterator, Iterator
 
 pytestmark = pytest.mark.postgres
 
@@ -105,3 +106,62 @@ async def test_who_is_shown_as_present_without_any_socket_is_found(floor: Floor)
     await until(lambda: ("t", "bob", False) in told(floor), 8)
     await asyncio.sleep(1)
     assert ("t", "ada", False) not in told(floor)
+
+
+@pytest.fixture
+def mortal(fresh: Settings) -> Iterator[Mortal]:
+    """A Valkey of the test's own, which it may kill and start again in the same place."""
+    with short_directory() as directory:
+        settings = Settings(data=directory)
+        embedded.prepare(settings)
+        made = Mortal(settings)
+        made.start()
+        fresh.redis_url = settings.valkey_url
+        try:
+            yield made
+        finally:
+            made.kill()
+
+
+class Mortal:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def start(self) -> None:
+        self._process = embedded.start_valkey(self._settings)
+        embedded.wait_for(self._settings.run / "valkey.sock", self._process)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+async def test_without_valkey_the_last_state_stands_a_while_then_each_gateway_says_what_it_knows(
+    mortal: Mortal, floor: Floor
+) -> None:
+    ada, bob = await floor.client("ada"), await floor.client("bob")
+    await until(lambda: len(told(floor)) == 2)
+    mortal.kill()
+    began = time.monotonic()
+    await bob.close()
+    await until(lambda: ("t", "bob", False) in told(floor), 15)
+    assert time.monotonic() - began >= 1.9  # TTL_S: until then nobody knew
+    await until(lambda: told(floor).count(("t", "ada", True)) > 2, 15)
+    assert told(floor).count(("t", "bob", False)) == 1
+    mortal.start()
+    await asyncio.sleep(4)  # renewed, compared, looked at
+    assert not {told_of for told_of in told(floor) if told_of[1] == "ada" and not told_of[2]}
+    await ada.close()
+    await until(lambda: ("t", "ada", False) in told(floor), 10)
+
+
+async def test_a_restart_of_valkey_leaves_everybody_where_she_is(mortal: Mortal, floor: Floor) -> None:
+    ada, bob = await floor.client("ada"), await floor.client("bob")
+    await until(lambda: len(told(floor)) == 2)
+    mortal.kill()
+    await bob.close()
+    mortal.start()
+    await until(lambda: ("t", "bob", False) in told(floor), 10)
+    await asyncio.sleep(3)
+    assert ("t", "ada", False) not in told(floor)
+    assert ada.live
