@@ -17,7 +17,7 @@ from actors.told import Later
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from actors.domain.commands import Patient
     from actors.domain.identity import Key
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 _SWEEP_S = 1.0
 _AGAIN_S = 0.5  # a part of the system is away
-_PARKED_S = 60.0  # the study refuses: a person has to look, the images stay stored
+_TRIES = 3  # then a person has to look: the entries become a dead letter, the images stay stored
 
 
 class Rows(Protocol):
@@ -36,6 +36,8 @@ class Rows(Protocol):
     async def waiting(self) -> list[Entry]: ...
 
     async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]: ...
+
+    async def park(self, key: Key, inbox_ids: Sequence[int], exc: Exception, tries: int) -> None: ...
 
 
 def fold(entries: list[Entry], received: int, expected: int | None, patient: Patient) -> ImagesArrived:
@@ -59,7 +61,11 @@ def fold(entries: list[Entry], received: int, expected: int | None, patient: Pat
 
 
 class Inbox:
-    """Empties the inbox of a host's shards; a study's own commit deletes what it was told."""
+    """Empties the inbox of a host's shards; a study's own commit deletes what it was told.
+
+    A study that fails on what it is told is told of one entry at a time, so that the bad one is found;
+    that one is parked after three tries.
+    """
 
     def __init__(self, rows: Rows, ask: Callable[[Key, Envelope], Awaitable[object]]) -> None:
         self._rows, self._ask = rows, ask
@@ -67,6 +73,7 @@ class Inbox:
         self._busy: set[tuple[str, str]] = set()
         self._until: dict[tuple[str, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tries: dict[tuple[str, str], dict[int, int]] = {}  # of studies that failed: entry → how often
 
     def start(self) -> None:
         """Begin to sweep."""
@@ -113,13 +120,16 @@ class Inbox:
             return
         stored = await self._rows.stored(waiting)
         for study, mine in waiting.items():
+            told = mine[:1] if study in self._tries else mine
+            self._busy.add(study)
             if study in stored:
-                self._busy.add(study)
-                trace = next((e.body["trace"] for e in mine if e.body.get("trace")), "")
-                self._spawn(self._tell(study, fold(mine, *stored[study]), trace))
+                trace = next((e.body["trace"] for e in told if e.body.get("trace")), "")
+                self._spawn(self._tell(study, fold(told, *stored[study]), trace))
             else:
-                log.error("an inbox entry without images", tenant_id=study[0], study_uid=study[1])
-                self._pause(study, _PARKED_S)
+                self._spawn(self._failed(study, tuple(e.inbox_id for e in told), LookupError()))
+        self._tries = {
+            study: tries for study, tries in self._tries.items() if study in self._busy or study in self._until
+        }
 
     def _pause(self, study: tuple[str, str], seconds: float) -> None:
         self._until[study] = monotonic() + seconds
@@ -131,10 +141,29 @@ class Inbox:
         except Later as exc:
             self._pause(study, exc.args[0])
         except ReadingRoomError as exc:
-            away = exc.code in {"retry", "overloaded", "expired"}
-            if not away:
-                log.exception("a study refuses its images", tenant_id=study[0], study_uid=study[1], code=exc.code)
-            self._pause(study, _AGAIN_S if away else _PARKED_S)
+            if exc.code in {"retry", "overloaded", "expired"}:
+                self._pause(study, _AGAIN_S)
+            else:
+                await self._failed(study, arrived.inbox_ids, exc)
         finally:
             self._busy.discard(study)
             self.wake()  # more may have come meanwhile
+
+    async def _failed(self, study: tuple[str, str], inbox_ids: tuple[int, ...], exc: Exception) -> None:
+        """Tell it again, of one entry at a time; park the one that it has failed on for the last time."""
+        try:
+            tries = self._tries.setdefault(study, {})
+            if len(inbox_ids) == 1:
+                tries[inbox_ids[0]] = tries.get(inbox_ids[0], 0) + 1
+                if tries[inbox_ids[0]] >= _TRIES:
+                    await self._rows.park(study_key(*study), inbox_ids, exc, tries[inbox_ids[0]])
+                    del tries[inbox_ids[0]]
+                    return
+            log.warning("a study fails on its images", tenant_id=study[0], study_uid=study[1], cause=type(exc).__name__)
+            self._pause(study, _AGAIN_S)
+        except AWAY as away:
+            log.warning("images not parked", cause=type(away).__name__)
+            self._pause(study, _AGAIN_S)
+        finally:
+            self._busy.discard(study)
+            self.wake()

@@ -2,7 +2,8 @@
 
 A command past its deadline is not tried. One that was answered before gets that answer. A stale
 copy forgets, reads again and decides again; it must not say no either, so a refusal is checked
-against the journal before it is sent.
+against the journal before it is sent. A message on which the entity fails is tried once more with
+fresh memory, then set aside: the next one is served.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 import structlog
 
 from actors import meters, tracing
-from actors.domain.errors import BadPayload, Expired, ReadingRoomError, Retry
+from actors.domain.errors import BadPayload, Expired, Failed, ReadingRoomError, Retry
 from actors.told import Forwarded, Later
 from storage.commit import Away, Deposed, Fenced, Late, Lost, Refused
 from storage.faults import AWAY
@@ -52,6 +53,14 @@ class Answers(Protocol):
     async def find(self, tenant_id: str, user_id: str, idem: str) -> tuple[bytes, dict[str, Any]] | None: ...
 
 
+class Office(Answers, Protocol):
+    """What a mailbox needs of its host."""
+
+    async def set_aside(self, key: Key, envelope: Envelope, exc: Exception) -> None:
+        """Keep a note of a message that the entity fails on."""
+        ...
+
+
 def digest(envelope: Envelope) -> bytes:
     """Return the fingerprint of a command: the same key with another one is a mistake."""
     if isinstance(envelope, Forwarded):
@@ -82,7 +91,7 @@ class Mailbox:
 
     __slots__ = ("_answers", "_touched", "_turn", "_waiting", "entity", "key")
 
-    def __init__(self, key: Key, entity: Entity, answers: Answers) -> None:
+    def __init__(self, key: Key, entity: Entity, answers: Office) -> None:
         self.key, self.entity, self._answers = key, entity, answers
         self._turn: asyncio.Lock | None = None  # FIFO: first asked, first served; only while somebody asks
         self._waiting = 0
@@ -116,6 +125,7 @@ class Mailbox:
             meters.MAILBOX_HANDLE[self.key.kind].observe(self._touched - began)
 
     async def _handle(self, envelope: Envelope) -> dict[str, Any]:
+        failed = False
         for _ in range(_TRIES):
             if envelope.deadline is not None and time() > envelope.deadline:
                 raise Expired
@@ -123,7 +133,14 @@ class Mailbox:
                 return await self.entity.handle(envelope)
             except Later:
                 raise
-            except Exception as exc:  # noqa: BLE001 - one entity's fault is its caller's alone
+            except Exception as exc:
+                if _poisonous(exc):
+                    self.entity.forget()
+                    if failed:
+                        await self._answers.set_aside(self.key, envelope, exc)
+                        raise Failed from exc
+                    failed = True
+                    continue
                 known = await self._after(envelope, exc)
                 if known is not None:
                     return known
@@ -146,8 +163,12 @@ class Mailbox:
             raise Retry from away
         if isinstance(exc, Late):
             raise Expired from exc
-        if isinstance(exc, (Away, Refused, Deposed, *AWAY)):
-            log.warning("cannot commit", entity=str(self.key), cause=type(exc).__name__)
-        else:
-            log.error("a command failed", entity=str(self.key), command=type(envelope.command).__name__, exc_info=exc)
+        log.warning("cannot commit", entity=str(self.key), cause=type(exc).__name__)
         raise Retry from exc
+
+
+def _poisonous(exc: Exception) -> bool:
+    """Whether it is the message or the entity, and not the database or another owner."""
+    if isinstance(exc, Refused):
+        return exc.for_good
+    return not isinstance(exc, (ReadingRoomError, Fenced, Late, Lost, Away, Deposed, *AWAY))

@@ -2,6 +2,7 @@
 
 A call that does not come back within a second is tried again under the same idempotency key until
 the deadline of the command, so a host may be killed at any moment without a command being done twice.
+Whoever is not where the placement said is looked for again. What waits is bounded: more is ``overloaded``.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from uuid import uuid4
 
 from actors import meters, tracing
 from actors.domain.errors import Expired, Overloaded, ReadingRoomError, Retry
+from actors.told import Misplaced, Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,15 +37,30 @@ class Unreachable(Exception):
     """The host cannot be reached now, or was lost while it had the call."""
 
 
+Outcome: TypeAlias = dict[str, Any] | ReadingRoomError | Misplaced | Unfinished
+
+
 class Transport(Protocol):
     """How asks get to a host."""
 
-    async def call(self, host: int, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
+    async def call(self, host: str, asked: Sequence[tuple[Key, Envelope]]) -> list[Outcome]:
         """Return an outcome for each ask.
 
         Raises:
             Unreachable: none is known.
         """
+        ...
+
+
+class Directions(Protocol):
+    """Where entities live."""
+
+    def owner(self, key: Key) -> str | None:
+        """Return the host of an entity, None while none is known."""
+        ...
+
+    def doubt(self) -> None:
+        """Look again soon: somebody was not there."""
         ...
 
 
@@ -57,7 +74,7 @@ class _Ask:
 class _Lane:
     """What waits for one host."""
 
-    def __init__(self, host: int, transport: Transport) -> None:
+    def __init__(self, host: str, transport: Transport) -> None:
         self._host, self._transport = host, transport
         self._queue: deque[_Ask] = deque()
         self._pumps: set[asyncio.Task[None]] = set()
@@ -98,9 +115,9 @@ class _Lane:
             else:
                 ask.outcome.set_result(outcome)
 
-    def _answered(self, outcomes: list[dict[str, Any] | ReadingRoomError]) -> None:
+    def _answered(self, outcomes: Sequence[Outcome]) -> None:
         """Note how long a host was away, once it answers again; one that says ``retry`` is not back yet."""
-        if self._silent_at is not None and not all(isinstance(outcome, Retry) for outcome in outcomes):
+        if self._silent_at is not None and not all(isinstance(outcome, Retry | Misplaced) for outcome in outcomes):
             meters.FAILOVER.observe(monotonic() - self._silent_at)
             self._silent_at = None
 
@@ -118,8 +135,9 @@ def _addressed(envelope: Envelope) -> Envelope:
 class Router:
     """Entities by key, wherever their host runs."""
 
-    def __init__(self, transport: Transport, hosts: int) -> None:
-        self._lanes = [_Lane(i, transport) for i in range(hosts)]
+    def __init__(self, transport: Transport, where: Directions) -> None:
+        self._transport, self._where = transport, where
+        self._lanes: dict[str, _Lane] = {}
 
     async def ask(self, key: Key, envelope: Envelope) -> dict[str, Any]:
         """Return the answer of an entity.
@@ -130,25 +148,36 @@ class Router:
         envelope = _addressed(envelope)
         deadline = envelope.deadline or 0.0
         give_up = min(deadline, time() + _AWAY_S)
-        lane = self._lanes[key.shard % len(self._lanes)]
         while True:
             left = deadline - time()
             if left <= 0:
                 raise Expired
-            ask = _Ask(key, envelope, asyncio.get_running_loop().create_future())
             try:
                 async with asyncio.timeout(min(_ASK_S, left)):
-                    lane.ask(ask)
-                    return await ask.outcome
-            except TimeoutError:
-                meters.ROUTER_AGAIN.labels("silent").inc()
-                if time() > give_up:
-                    raise Retry from None
-            except Unreachable:
-                meters.ROUTER_AGAIN.labels("unreachable").inc()
-                if time() > give_up:
-                    raise Retry from None
+                    return await self._once(key, envelope)
+            except (TimeoutError, Unfinished):
+                self._again("silent", give_up)
+            except (Unreachable, Misplaced) as exc:
+                self._again("unreachable" if isinstance(exc, Unreachable) else "misplaced", give_up)
                 await asyncio.sleep(_PAUSE_S)
             except ReadingRoomError as exc:
                 meters.REFUSED.labels(exc.code).inc()
                 raise exc.with_traceback(None) from None
+
+    async def _once(self, key: Key, envelope: Envelope) -> dict[str, Any]:
+        host = self._where.owner(key)
+        if host is None:
+            raise Misplaced
+        lane = self._lanes.get(host)
+        if lane is None:
+            lane = self._lanes[host] = _Lane(host, self._transport)
+        ask = _Ask(key, envelope, asyncio.get_running_loop().create_future())
+        lane.ask(ask)
+        return await ask.outcome
+
+    def _again(self, why: str, give_up: float) -> None:
+        """Look for the entity anew, unless it is time to give up."""
+        meters.ROUTER_AGAIN.labels(why).inc()
+        self._where.doubt()
+        if time() > give_up:
+            raise Retry from None

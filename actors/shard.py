@@ -1,37 +1,43 @@
 """Many entities in one process: a Ray actor costs 45 MiB and a second, a study a few KiB.
 
-A host owns the logical shards ``shard % hosts == index``. It activates an entity at its first
-message, empties the inbox, keeps the timers and gives each tenant's decider its pulse. It begins
-at the first message and not before: a host that cannot reach PostgreSQL yet answers ``retry``.
+A host holds the shards that the placement gives it (``actors.tenure``). It activates an entity at
+its first message, empties the inbox, keeps the timers and gives each tenant's decider its pulse. It
+begins at the first message and not before: a host that cannot reach PostgreSQL yet answers ``retry``.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from actors import alerts, meters, tracing
+from actors import meters, tracing
+from actors.cells import Cells
 from actors.committer import Committer
 from actors.directory import Directory
-from actors.domain.commands import Assign, Claim, Envelope, FireTimer
+from actors.domain.commands import Assign, Claim, Envelope, FireTimer, ImagesArrived
 from actors.domain.errors import BadPayload, ReadingRoomError, Retry
-from actors.domain.identity import SHARDS, Key
+from actors.domain.identity import Key, divide
+from actors.firing import Firing
 from actors.inbox import Inbox
+from actors.letters import DeadLetters
 from actors.mailbox import Mailbox
 from actors.nudges import Nudges
 from actors.pulse import Pulse
 from actors.radiologist.actor import RadiologistActor
 from actors.reads import Reads
+from actors.router import Router
 from actors.study.actor import StudyActor
 from actors.tenant.actor import TenantActor
-from actors.timers import Timers
-from actors.told import FORWARD, Later, Spent, Tick, sealed
+from actors.tenure import Everything, Tenure
+from actors.told import FORWARD, Later, Misplaced, Spent, Tick, Unfinished, sealed
 from actors.upkeep import Upkeep
 from storage import inbox, timers
 from storage.commit import Lane
@@ -41,11 +47,11 @@ from storage.pool import Database
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
+    from actors.domain.placement import Slot
     from actors.domain.unit import Unit
     from actors.mailbox import Entity
-    from actors.refs import Refs
+    from actors.router import Outcome, Transport
     from storage.inbox import Entry, Stored
-    from storage.timers import Timer
 
 log = structlog.get_logger()
 
@@ -55,32 +61,47 @@ _KINDS: dict[str, Callable[[Key, Any], Entity]] = {
     "radiologist": RadiologistActor,
 }
 _IDLE_S = 60.0  # reading an entity again takes a millisecond
-_ALERT_S = 0.5  # a breach that could not be committed by then is announced from memory
+_CALL_S = 0.9  # the answers of a call wait for each other so long; less than a router waits for all of them
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a host finds the servers."""
+    """Where a host finds the servers, and how the instance is divided."""
 
     host_dsn: str
     timer_dsn: str
     valkey_url: str
+    shards: int = 64
     archive_after_s: float = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Which host it is. ``doubled`` is a copy that knows of no other: it holds every shard, for tests of the fence."""
+
+    name: str
+    tenant_id: str = ""  # serves this tenant only
+    node: str = ""  # where it runs, for people
+    doubled: bool = False
 
 
 class ShardHost:
     """Hosts the entities of some shards, and is the world they see."""
 
-    def __init__(self, index: int, hosts: int, place: Place, elsewhere: Refs | None = None) -> None:
-        self.index, self._hosts, self._place, self._elsewhere = index, hosts, place, elsewhere
-        self.shards = [s for s in range(SHARDS) if s % hosts == index]
+    def __init__(self, post: Post, place: Place, transport: Transport) -> None:
+        divide(place.shards)
+        self.name, self._place = post.name, place
         self.db = Database(place.host_dsn, max_size=6)
-        self._waker = Database(place.timer_dsn, max_size=2)
+        self._waker = Database(place.timer_dsn, max_size=3)
         self.directory, self.reads = Directory(self.db), Reads(self.db)
-        self._cells: dict[Key, Mailbox] = {}
+        self.tenure: Tenure | Everything = (
+            Everything(post.name) if post.doubled else Tenure(post.name, post.tenant_id, post.node, self._waker, self)
+        )
+        self._router = Router(transport, self.tenure)
+        self._cells = Cells(lambda key: Mailbox(key, _KINDS[key.kind](key, self), self))
         self._starting: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._alerts = alerts.Alerts()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._letters = DeadLetters(self.db)
         self._upkeep = Upkeep(self.db, place.archive_after_s)
 
     # -- life ---------------------------------------------------------------------------------
@@ -96,34 +117,40 @@ class ShardHost:
         try:
             await asyncio.shield(self._starting)
         except AWAY as exc:
-            log.warning("host cannot start", index=self.index, cause=type(exc).__name__)
+            log.warning("host cannot start", host=self.name, cause=type(exc).__name__)
             raise Retry from exc
 
     async def _start(self) -> None:
         try:
             await self.db.open()
             await self._waker.open()
+            self._nudges = Nudges(self._place.valkey_url)
+            await self.tenure.begin()
         except AWAY:
             await self.db.close()
+            await self._waker.close()
             raise
-        self._nudges = Nudges(self._place.valkey_url)
         self._committer = Committer(Lane(self._place.host_dsn), self._nudges.say)
-        self._timers = Timers(self._due, self._fire, self.now)
+        self._firing = Firing(self, self.tenure, self._waker, self._letters)
+        self._timers = self._firing.timers
         meters.TIMERS_ARMED.set_function(lambda: len(self._timers))
         self._inbox = Inbox(self, self.ask)
-        self._nudges.start({"inbox": self._woken})
+        self._nudges.start({"inbox": self._woken, "placement": lambda _: self.tenure.doubt()})
         self._committer.start()
         self._timers.start()
         self._inbox.start()
-        self.spawn(Pulse(self._waker, self._upkeep, self.directory, self._mine, self._tick, self._passivate).run())
+        holds, passivate = self.tenure.holds, partial(self._cells.passivate, _IDLE_S)
+        self.spawn(Pulse(self._waker, self._upkeep, self.directory, holds, self._tick, passivate).run())
+        self.spawn(self.tenure.run())
         warming = asyncio.to_thread(import_module, "scipy.optimize")  # a second: better here than in a decision
-        self._keep(asyncio.create_task(warming))
-        log.info("HostStarted", index=self.index, shards=len(self.shards))
+        self.keep(asyncio.create_task(warming))
+        log.info("HostStarted", host=self.name, shards=len(self.tenure.held))
 
     async def stop(self) -> None:
         """End everything; what was committed stands."""
-        if self._starting is None or not self._starting.done() or self._starting.exception() is not None:
+        if not self._started:
             return
+        await self.tenure.end()
         await self._inbox.stop()
         await self._timers.stop()
         await self._upkeep.stop()
@@ -136,39 +163,64 @@ class ShardHost:
         await self._waker.close()
         self._starting = None
 
+    @property
+    def _started(self) -> bool:
+        return self._starting is not None and self._starting.done() and self._starting.exception() is None
+
     def stats(self) -> dict[str, Any]:
         """Return what `status` shows of this host."""
-        started = self._starting is not None and self._starting.done() and self._starting.exception() is None
+        started = self._started
         return {
-            "index": self.index,
+            "host": self.name,
             "started": started,
+            "shards": len(self.tenure.held),
+            "retired": self.tenure.retired,
             "entities": len(self._cells),
             "timers": len(self._timers) if started else 0,
             "units": self._committer.units if started else 0,
         }
 
-    # -- messages -----------------------------------------------------------------------------
-    async def batch(self, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
-        """Answer many asks; each gets its answer or its refusal."""
-        return await asyncio.gather(*(self._outcome(key, envelope) for key, envelope in asked))
+    # -- shards -------------------------------------------------------------------------------
+    def gained(self, slots: frozenset[Slot]) -> None:
+        """Take care of timers and inbox of these from now on."""
+        if self._started:
+            self.spawn(self._firing.load(slots))
+            self._inbox.wake()
 
-    async def _outcome(self, key: Key, envelope: Envelope) -> dict[str, Any] | ReadingRoomError:
+    def lost(self) -> None:
+        """Forget the entities that do not live here any more."""
+        self._cells.drop(lambda key: not self.tenure.mine(key))
+
+    async def settle(self, slots: frozenset[Slot], within_s: float) -> bool:
+        """Wait until no entity of these has a message; whether that came to be in time."""
+        return await self._cells.settle(lambda key: self.tenure.placement.slot(key) in slots, within_s)
+
+    # -- messages -----------------------------------------------------------------------------
+    async def batch(self, asked: Sequence[tuple[Key, Envelope]]) -> list[Outcome]:
+        """Answer many asks; each gets its answer or its refusal, and none waits long for a slow one."""
+        tasks = [self.keep(asyncio.create_task(self._outcome(key, envelope))) for key, envelope in asked]
+        await asyncio.wait(tasks, timeout=_CALL_S)
+        return [task.result() if task.done() else Unfinished() for task in tasks]
+
+    async def _outcome(self, key: Key, envelope: Envelope) -> Outcome:
         try:
             return await self.here(key, envelope)
-        except ReadingRoomError as exc:
+        except (ReadingRoomError, Misplaced) as exc:
             return exc.with_traceback(None)
         except Exception:
             log.exception("an ask failed", entity=str(key))
             return Retry()
 
     async def here(self, key: Key, envelope: Envelope) -> dict[str, Any]:
-        """Ask an entity on this host; a caller who gives up does not stop the command halfway."""
+        """Ask an entity on this host; a caller who gives up does not stop the command halfway.
+
+        Raises:
+            Misplaced: it does not live here, or is just moving.
+        """
         await self.start()
-        cell = self._cells.get(key)
-        if cell is None:
-            cell = self._cells[key] = Mailbox(key, _KINDS[key.kind](key, self), self)
-            meters.ENTITIES[key.kind].inc()
-        answer: dict[str, Any] = await asyncio.shield(self._keep(asyncio.create_task(cell.ask(envelope))))
+        if not self.tenure.holds(key):
+            raise Misplaced
+        answer: dict[str, Any] = await asyncio.shield(self.keep(self._cells.ask(key, envelope)))
         return await self._forward(key, *answer[FORWARD]) if FORWARD in answer else answer
 
     async def _forward(self, by: Key, key: Key, envelope: Envelope) -> dict[str, Any]:
@@ -182,12 +234,10 @@ class ShardHost:
 
     async def ask(self, key: Key, envelope: Envelope) -> dict[str, Any]:
         """Ask an entity, here or on another host."""
-        if self._elsewhere is None or self._mine(key):
-            return await self.here(key, envelope)
-        return await self._elsewhere.ask(key, envelope)
-
-    def _mine(self, key: Key) -> bool:
-        return key.shard % self._hosts == self.index
+        if self.tenure.holds(key):
+            with suppress(Misplaced):
+                return await self.here(key, envelope)
+        return await self._router.ask(key, envelope)
 
     def tell(self, key: Key, envelope: Envelope) -> None:
         """Send a message and go on."""
@@ -227,31 +277,41 @@ class ShardHost:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the mailboxes."""
-        self._keep(asyncio.create_task(work))
+        self.keep(asyncio.create_task(work))
 
-    def _keep(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+    def keep(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        """Hold on to a task until it is done; its failure is logged."""
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) and not isinstance(exc, ReadingRoomError | Later):
+        if (
+            not task.cancelled()
+            and (exc := task.exception())
+            and not isinstance(exc, ReadingRoomError | Later | Misplaced)
+        ):
             log.error("work beside the mailboxes failed", exc_info=exc)
 
     async def find(self, tenant_id: str, user_id: str, idem: str) -> tuple[bytes, dict[str, Any]] | None:
         """Return the answer a command got before."""
         return await self.reads.answer((tenant_id, user_id, idem))
 
+    async def set_aside(self, key: Key, envelope: Envelope, exc: Exception) -> None:
+        """Note a command that its entity fails on; images and timers are counted where they come from."""
+        if not isinstance(envelope.command, ImagesArrived | FireTimer):
+            await self._letters.note(key, envelope, exc)
+
     # -- inbox, timers, pulse -----------------------------------------------------------------
     def _woken(self, shard: str) -> None:
-        if not shard.isdigit() or int(shard) % self._hosts == self.index:
+        if not shard.isdigit() or any(int(shard) == mine for _, mine in self.tenure.held):
             self._inbox.wake()
 
     async def waiting(self) -> list[Entry]:
         """Return what the inbox holds for this host's shards."""
         async with self._waker.scope() as conn:
-            return await inbox.waiting(conn, self.shards)
+            return await inbox.waiting(conn, self.tenure.takes, self.tenure.placement.apart)
 
     async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
         """Return how many images of each study are stored, and whose."""
@@ -259,26 +319,9 @@ class ShardHost:
         async with self.db.scope(sorted({tenant_id for tenant_id, _ in keys})) as conn:
             return await inbox.stored(conn, keys)
 
-    async def _due(self, before: datetime) -> list[Timer]:
-        async with self._waker.scope() as conn:
-            return await timers.due(conn, self.shards, before)
-
-    async def _fire(self, timer: Timer) -> None:
-        key = Key.of(timer.tenant_id, timer.entity)
-        command = FireTimer(timer.name, timer.version, timer.due_at)
-        fired = self._keep(asyncio.create_task(self.here(key, Envelope(command))))
-        if timer.name == alerts.BREACH:
-            done, _ = await asyncio.wait([fired], timeout=_ALERT_S)
-            if (not done or fired.exception() is not None) and self._alerts.due(timer):
-                self.say("alert", alerts.provisional(timer))
-        await fired
+    async def park(self, key: Key, inbox_ids: Sequence[int], exc: Exception, tries: int) -> None:
+        """Take images out of the inbox that their study fails on."""
+        await self._letters.park(key, inbox_ids, exc, tries)
 
     def _tick(self, key: Key) -> asyncio.Task[None]:
-        return self._keep(asyncio.create_task(self._tell(key, sealed(Tick()))))
-
-    def _passivate(self) -> None:
-        """Forget who has had no message for long; the journal remembers them."""
-        idle = [key for key, cell in self._cells.items() if key.kind != "tenant" and cell.idle_s > _IDLE_S]
-        for key in idle:
-            del self._cells[key]
-            meters.ENTITIES[key.kind].dec()
+        return self.keep(asyncio.create_task(self._tell(key, sealed(Tick()))))

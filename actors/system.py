@@ -7,10 +7,10 @@ the way to bind loopback only.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
+import socket
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,17 +23,19 @@ import ray
 import structlog
 from ray.exceptions import RayError
 
-from actors import tracing
-from actors.exposition import Exposition
+from actors.domain.identity import divide
+from actors.hosted import Hosted
 from actors.router import Router, Unreachable
-from actors.shard import Place, ShardHost
+from actors.shard import Place, Post
+from actors.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from actors.domain.commands import Envelope
-    from actors.domain.errors import ReadingRoomError
     from actors.domain.identity import Key
+    from actors.router import Outcome
 
 log = structlog.get_logger()
 
@@ -41,7 +43,6 @@ NAMESPACE = "readingroom"
 _CALL_S = 5.0  # a partition hangs calls for a minute; the router has given up long before
 _CONNECT_S = 20.0
 _PAUSE_S = 0.5
-_BEAT_S = 0.5
 _LOOK_S = 5.0  # a process that stays attached to a lost head for a minute is ended by Ray
 
 
@@ -52,7 +53,7 @@ class Settings(Protocol):
     def ray(self) -> str: ...
 
     @property
-    def shard_hosts(self) -> int: ...
+    def shards(self) -> int: ...
 
     @property
     def archive_after_days(self) -> float: ...
@@ -88,90 +89,43 @@ def connect(settings: Settings) -> None:
 def place(settings: Settings) -> Place:
     """Return where hosts find the servers."""
     after_s = settings.archive_after_days * 86_400.0
-    return Place(settings.dsn("rr_host"), settings.dsn("rr_timer"), settings.valkey_url, after_s)
+    return Place(settings.dsn("rr_host"), settings.dsn("rr_timer"), settings.valkey_url, settings.shards, after_s)
 
 
-def host_name(index: int) -> str:
+def host_name(name: str) -> str:
     """Return the name of a host's actor."""
-    return f"shard-host/{index}"
+    return f"shard-host/{name}"
+
+
+def common(count: int) -> dict[str, str]:
+    """Return the names of so many hosts that serve everybody."""
+    return {str(index): "" for index in range(count)}
 
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=5000, concurrency_groups={"health": 10})  # type: ignore[call-overload]
-class HostActor:
-    """A shard host as a detached Ray actor. Nothing in ``__init__`` can fail: that would end it for good.
+class HostActor(Hosted):
+    """A shard host as a detached Ray actor.
 
     Each concurrency group has an event loop of its own. The entities live in that of ``begin`` and
     ``batch``; ``health`` answers from another one, and so also says when that one is stuck.
     """
 
-    def __init__(self, index: int, hosts: int, place: Place, run: str) -> None:
-        self._index, self._hosts, self._run = index, hosts, Path(run)
-        self._exposition = Exposition(place.valkey_url, f"shard-host-{index}")
-        self._host = ShardHost(index, hosts, place, Router(RayTransport(), hosts))
-        self._beating: asyncio.Task[None] | None = None
-        self._beat = monotonic()
-
-    async def begin(self) -> bool:
-        """Begin, if that has not happened; return whether the host serves."""
-        if self._beating is None:
-            self._beating = asyncio.create_task(self._pulse())
-            self._exposition.start()
-            tracing.start(self._exposition.process)
-            _log_to(self._run.parent / "logs" / f"shard-host-{self._index}.log", f"shard-host-{self._index}")
-            (self._run / f"shard-host-{self._index}.pid").write_text(str(os.getpid()))
-        try:
-            await self._host.start()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is told instead of failing
-            log.warning("host is not ready", index=self._index, cause=type(exc).__name__)
-            return False
-        return True
-
-    async def batch(self, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
-        """Answer many asks."""
-        await self.begin()
-        return await self._host.batch(asked)
+    def __init__(self, post: Post, place: Place, run: str) -> None:
+        super().__init__(replace(post, node=socket.gethostname()), place, run, RayTransport())
 
     @ray.method(concurrency_group="health")
     async def health(self) -> dict[str, Any]:
-        """Say how it goes; ``stuck_s`` is how long the entities' loop has not come round."""
-        stuck_s = monotonic() - self._beat if self._beating else 0.0
-        return {**self._host.stats(), "pid": os.getpid(), "hosts": self._hosts, "stuck_s": round(stuck_s, 3)}
-
-    async def drain(self) -> None:
-        """Stop taking part; what was committed stands."""
-        await self._host.stop()
-
-    async def _pulse(self) -> None:
-        while True:
-            self._beat = monotonic()
-            await asyncio.sleep(_BEAT_S)
-
-
-def _log_to(path: Path, name: str) -> None:
-    """Write the log of this worker process as JSON lines, to the instance's logs when it has some."""
-    if not path.parent.is_dir():
-        return
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.format_exc_info,  # never with local variables: they hold patients and passwords
-            lambda _logger, _method, event: {**event, "process": name},
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(path.open("a", buffering=1)),
-    )
+        """Say how it goes."""
+        return self.state()
 
 
 class RayTransport:
     """Calls hosts by name; a handle is looked up off the event loop and kept until it fails."""
 
     def __init__(self) -> None:
-        self._handles: dict[int, Any] = {}
+        self._handles: dict[str, Any] = {}
 
-    async def call(self, host: int, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
+    async def call(self, host: str, asked: Sequence[tuple[Key, Envelope]]) -> list[Outcome]:
         """Return an outcome for each ask.
 
         Raises:
@@ -181,7 +135,7 @@ class RayTransport:
             async with asyncio.timeout(_CALL_S):
                 if host not in self._handles:
                     self._handles[host] = await asyncio.to_thread(ray.get_actor, host_name(host), NAMESPACE)
-                outcomes: list[dict[str, Any] | ReadingRoomError] = await self._handles[host].batch.remote(list(asked))
+                outcomes: list[Outcome] = await self._handles[host].batch.remote(list(asked))
         except (RayError, ValueError, RuntimeError, OSError, TimeoutError) as exc:
             self._handles.pop(host, None)
             raise Unreachable(type(exc).__name__) from exc
@@ -194,16 +148,19 @@ class RayTransport:
 
 def inside(settings: Settings) -> Router:
     """Return the way to the actors for a process that is itself an actor of the cluster."""
-    return Router(RayTransport(), settings.shard_hosts)
+    divide(settings.shards)
+    return Router(RayTransport(), Whereabouts(settings.dsn("rr_infer")))
 
 
 class System:
     """A process's way to the actors: attaches when the head is there, again when it was replaced."""
 
     def __init__(self, settings: Settings) -> None:
+        divide(settings.shards)
         self._settings = settings
         self._transport = RayTransport()
-        self._router = Router(self, settings.shard_hosts)
+        self._where = Whereabouts(settings.dsn("rr_app"))
+        self._router = Router(self, self._where)
         self._task: asyncio.Task[None] | None = None
         self._attached = asyncio.Event()
         self._lost = asyncio.Event()
@@ -222,6 +179,7 @@ class System:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._where.close()
         await asyncio.to_thread(ray.shutdown)
 
     async def ask(self, key: Key, envelope: Envelope) -> dict[str, Any]:
@@ -232,7 +190,7 @@ class System:
         """
         return await self._router.ask(key, envelope)
 
-    async def call(self, host: int, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
+    async def call(self, host: str, asked: Sequence[tuple[Key, Envelope]]) -> list[Outcome]:
         """Return an outcome for each ask.
 
         Raises:
@@ -291,32 +249,39 @@ class System:
         return True
 
 
-def ensure_hosts(settings: Settings, hosts: int) -> list[dict[str, Any]]:
+def units() -> int:
+    """Return how many shard hosts the living nodes have room for: the sum of their resource ``shard``."""
+    return int(ray.cluster_resources().get("shard", 0))  # type: ignore[no-untyped-call]
+
+
+def ensure_hosts(settings: Settings, hosts: Mapping[str, str]) -> list[dict[str, Any]]:
     """Make the hosts that are not there yet, and return the health of each; blocks, so call it off the loop.
 
-    The caller is attached (:func:`connect`). A host that does not answer in time has ``{"index", "error"}``.
+    ``hosts`` are their names, each with the one tenant that it serves or "". The caller is attached
+    (:func:`connect`). A host that does not answer in time has ``{"host", "error"}``.
     """
-    bundle = {"shard": 1} if ray.cluster_resources().get("shard") else {}  # type: ignore[no-untyped-call]
+    bundle = {"shard": 1} if units() else {}
     asked = []
-    for index in range(hosts):
+    for name, tenant_id in hosts.items():
         actor = HostActor.options(  # type: ignore[attr-defined]
-            name=host_name(index), namespace=NAMESPACE, lifetime="detached", get_if_exists=True, resources=bundle
-        ).remote(index, hosts, place(settings), str(settings.run))
-        asked.append((actor.begin.remote(), actor))
+            name=host_name(name), namespace=NAMESPACE, lifetime="detached", get_if_exists=True, resources=bundle
+        ).remote(Post(name, tenant_id), place(settings), str(settings.run))
+        asked.append((name, actor, actor.begin.remote()))
     states: list[dict[str, Any]] = []
-    for index, (begun, actor) in enumerate(asked):
+    until = monotonic() + _CONNECT_S
+    for name, actor, begun in asked:
         try:
-            ray.get(begun, timeout=_CONNECT_S)
-            states.append(ray.get(actor.health.remote(), timeout=_CONNECT_S))
+            ray.get(begun, timeout=max(until - monotonic(), 0.1))
+            states.append(ray.get(actor.health.remote(), timeout=_CALL_S))
         except RayError as exc:
-            states.append({"index": index, "error": type(exc).__name__})
+            states.append({"host": name, "error": type(exc).__name__})
     return states
 
 
-def end_hosts(hosts: int) -> None:
-    """End the hosts for good: the next ones are made anew. What was committed stands."""
-    for index in range(hosts):
+def end_hosts(hosts: Iterable[str]) -> None:
+    """End these hosts for good: the next ones are made anew. What was committed stands."""
+    for name in hosts:
         try:
-            ray.kill(ray.get_actor(host_name(index), NAMESPACE), no_restart=True)
+            ray.kill(ray.get_actor(host_name(name), NAMESPACE), no_restart=True)
         except ValueError:
             continue

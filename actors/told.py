@@ -65,6 +65,14 @@ class Later(Exception):
     """The study was told of images a moment ago: keep these and tell it again after ``args[0]`` seconds."""
 
 
+class Misplaced(Exception):
+    """A host to a router: the entity does not live here, or is just moving. Nothing happened."""
+
+
+class Unfinished(Exception):
+    """A host to a router: the answer takes longer than the others of the call should wait for; ask again."""
+
+
 Told: TypeAlias = Changed | ReaderChanged | Missed | Spent | Tick
 
 

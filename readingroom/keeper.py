@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from actors.system import connect, ensure_hosts
+from actors.system import connect, end_hosts, ensure_hosts
 from inference.pool import begin_all, ensure_workers
 from readingroom import probes
 from readingroom.parts import say, schema, until_told
+from readingroom.staff import Staff
 
 if TYPE_CHECKING:
     from readingroom.settings import Settings
@@ -26,6 +27,7 @@ class Keeper:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._staff = Staff(settings)
         self._attached = ""
         self._healthy: bool | None = None
 
@@ -38,8 +40,9 @@ class Keeper:
             await asyncio.to_thread(connect, self._settings)
             self._attached = where
             log.info("KeeperAttached")
-        hosts = asyncio.to_thread(ensure_hosts, self._settings, self._settings.shard_hosts)
+        hosts = asyncio.to_thread(ensure_hosts, self._settings, await self._staff.wanted())
         serving, begun = await asyncio.gather(hosts, self._workers())
+        await asyncio.to_thread(end_hosts, await self._staff.done())
         return all(state.get("started") for state in serving) and all(begun)
 
     async def _workers(self) -> list[bool]:

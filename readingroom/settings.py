@@ -40,7 +40,8 @@ class Settings(BaseSettings):
     dicom_tls_key: Path | None = None
     dicom_tls_ca: Path | None = None  # whose certificates callers show; then each must show one
     gateways: int = 1
-    shard_hosts: int = 1
+    shards: int = Field(default=64, ge=1, le=4096)  # of an instance for good: its database remembers them
+    shard_hosts: int = Field(default=1, ge=0)  # 0: as many as the nodes' resource `shard` has room for
     inference_workers: int = 1
     aet: str = "READINGROOM"
     database_url: str | None = None  # an administrator's URL of an external PostgreSQL

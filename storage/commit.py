@@ -42,6 +42,11 @@ class Late(Exception):
 class Refused(Exception):
     """The database refused the batch; nothing of it happened."""
 
+    @property
+    def for_good(self) -> bool:
+        """Whether it refuses what was in it (SQLSTATE classes 21, 22, 23), and would again."""
+        return str(self).startswith(("21", "22", "23"))
+
 
 class Lost(Exception):
     """The connection broke during the commit; it may or may not have happened."""

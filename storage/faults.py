@@ -14,8 +14,9 @@ AWAY: tuple[type[BaseException], ...] = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.InvalidCachedStatementError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
 )
-"""Connection refused or lost, server starting or stopping, out of slots or disk, deadlock, stale plan."""
+"""Connection refused or lost, server starting or stopping, out of slots or disk, deadlock, stale plan, closed database."""
 
 NOT_READY: tuple[type[BaseException], ...] = (
     *AWAY,

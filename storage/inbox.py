@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from actors.domain.commands import Patient
+from storage.placement import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
+    from actors.domain.placement import Slot
     from storage.pool import Connection
 
 WAITING = """
 SELECT inbox_id, tenant_id, study_uid, body
   FROM rr.inbox
- WHERE shard = ANY($1::integer[])
+ WHERE shard = ANY($1::integer[]) AND tenant_id <> ALL($2::text[])
+UNION ALL
+SELECT i.inbox_id, i.tenant_id, i.study_uid, i.body
+  FROM rr.inbox i
+  JOIN unnest($3::text[], $4::integer[]) AS x(tenant_id, shard) ON i.tenant_id = x.tenant_id AND i.shard = x.shard
  ORDER BY inbox_id
  LIMIT 5000
 """
@@ -40,9 +46,9 @@ class Entry(NamedTuple):
     body: dict[str, Any]
 
 
-async def waiting(conn: Connection, shards: Sequence[int]) -> list[Entry]:
-    """Return what waits for the studies of these shards, oldest first (role rr_timer)."""
-    rows = await conn.fetch(WAITING, list(shards))
+async def waiting(conn: Connection, slots: Iterable[Slot], apart: Iterable[str]) -> list[Entry]:
+    """Return what waits for the studies of these slots, oldest first; ``apart`` have slots of their own (rr_timer)."""
+    rows = await conn.fetch(WAITING, *spread(slots, apart))
     return [Entry(r["inbox_id"], r["tenant_id"], r["study_uid"], msgspec.json.decode(r["body"])) for r in rows]
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storage import letters
+
 if TYPE_CHECKING:
     from storage.pool import Connection
 
@@ -37,3 +39,4 @@ async def expire(conn: Connection, tenant_id: str) -> None:
     """Delete what has been kept long enough."""
     for statement in (ANSWERS, OUTBOX, DELIVERIES, DECISIONS, READ_TIMES):
         await conn.execute(statement, tenant_id)
+    await letters.expire(conn, tenant_id)

@@ -5,16 +5,24 @@ from __future__ import annotations
 from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
+from storage.placement import spread
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from actors.domain.placement import Slot
     from storage.pool import Connection
 
 DUE = """
 SELECT tenant_id, entity, name, version, due_at
   FROM rr.timer
- WHERE shard = ANY($1::integer[]) AND due_at < $2
+ WHERE shard = ANY($1::integer[]) AND tenant_id <> ALL($2::text[]) AND due_at < $5
+UNION ALL
+SELECT t.tenant_id, t.entity, t.name, t.version, t.due_at
+  FROM rr.timer t
+  JOIN unnest($3::text[], $4::integer[]) AS x(tenant_id, shard) ON t.tenant_id = x.tenant_id AND t.shard = x.shard
+ WHERE t.due_at < $5
  ORDER BY due_at
 """
 DROP = "DELETE FROM rr.timer WHERE tenant_id = $1 AND entity = $2 AND name = $3 AND version = $4 AND due_at = $5"
@@ -30,9 +38,9 @@ class Timer(NamedTuple):
     due_at: datetime
 
 
-async def due(conn: Connection, shards: Sequence[int], before: datetime) -> list[Timer]:
-    """Return the timers of these shards that come due before an instant, soonest first (role rr_timer)."""
-    rows = await conn.fetch(DUE, list(shards), before)
+async def due(conn: Connection, slots: Iterable[Slot], apart: Iterable[str], before: datetime) -> list[Timer]:
+    """Return the timers of these slots that come due before an instant, soonest first (role rr_timer)."""
+    rows = await conn.fetch(DUE, *spread(slots, apart), before)
     return [Timer(intern(tenant_id), entity, intern(name), *rest) for tenant_id, entity, name, *rest in rows]
 
 

@@ -17,6 +17,7 @@
     * ChooseTenant      several memberships and none named (409)
     * Overloaded        too much at once; try later (429)
     * Retry             a part of the system is away; the same command may be sent again (503)
+    * Failed            our own fault; nothing was done, and it was set aside for a person to look at (500)
 
 They cross process boundaries: all arguments stay in ``args``, the sentence is in ``__str__``.
 """
@@ -159,6 +160,13 @@ class Retry(ReadingRoomError):
 
     code, status = "retry", 503
     sentence = "A part of the system is away. Send the same again."
+
+
+class Failed(ReadingRoomError):
+    """The entity failed on the command, also with fresh memory; a dead letter says so."""
+
+    code, status = "failed", 500
+    sentence = "This failed here, and somebody will look at it. Nothing was changed."
 
 
 def refusals() -> dict[str, type[ReadingRoomError]]:

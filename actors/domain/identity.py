@@ -8,8 +8,18 @@ from zlib import crc32
 
 from actors.domain.words import SITE_BOUND, Role
 
-SHARDS = 64
+_DIVISION = {"shards": 64}
 _MINTED = UUID("5a2f6c1e-7f1d-5e0c-9a4b-3f6f0d8e21aa")
+
+
+def shards() -> int:
+    """Return how many logical shards there are."""
+    return _DIVISION["shards"]
+
+
+def divide(count: int) -> None:
+    """Say how many logical shards this process's instance was made with; once, before the first key is used."""
+    _DIVISION["shards"] = count
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class Key:
     @property
     def shard(self) -> int:
         """The logical shard, stable over runs and hosts."""
-        return crc32(f"{self.kind}/{self.tenant_id}/{self.name}".encode()) % SHARDS
+        return crc32(f"{self.kind}/{self.tenant_id}/{self.name}".encode()) % _DIVISION["shards"]
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.tenant_id}/{self.name}"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from actors.domain.words import Role, spelled
-from readingroom.cli import past, policy, staff, tokens
+from readingroom.cli import past, policy, shards, staff, tokens
 from readingroom.cli.instance import AsJson, Data, Hand, SiteNames, TenantName, act, say
 from storage import admin, peers, sessions
 
@@ -39,6 +39,8 @@ app.add_typer(staff.shifts, name="shift")
 app.add_typer(policy.app, name="policy")
 app.add_typer(tokens.app, name="token")
 app.add_typer(past.audits, name="audit")
+app.add_typer(shards.shards, name="shards")
+app.add_typer(shards.dead, name="dead-letters")
 app.command("replay", epilog="Example: readingroom admin replay 1.2.840.1 --at 2026-03-01T03:14Z --json")(past.replay)
 
 Email = Annotated[str, typer.Option(help="Whose: the address she logs in with.")]

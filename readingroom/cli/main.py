@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from actors.domain.identity import divide
 from readingroom import __version__, logs
 from readingroom.settings import Settings
 
@@ -150,15 +152,21 @@ def worker_actors(index: Index = 0) -> None:
 def worker_migrate() -> None:
     """Bring the schema up to date."""
     from readingroom.settings import ROLES  # noqa: PLC0415
+    from storage import placement  # noqa: PLC0415
     from storage.migrate import migrate  # noqa: PLC0415
 
     settings = _child("migrate")
     migrate(settings.admin_dsn, ROLES, settings.secret("roles"))
+    made_with = asyncio.run(placement.laid(settings.dsn("rr_timer")))
+    if made_with not in {0, settings.shards}:
+        typer.echo(f"This instance was made with {made_with} shards: READINGROOM_SHARDS must say so.", err=True)
+        raise typer.Exit(1)
 
 
 def _child(name: str) -> Settings:
     settings = given()
     logs.configure(name, settings.log_level)
+    divide(settings.shards)
     return settings
 
 

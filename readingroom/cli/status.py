@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from actors.domain.identity import SHARDS
 from readingroom import __version__, orphans, probes
 from readingroom.cli.instance import AsJson, Data, refuse, settings_of
 from storage import status as stored
@@ -97,7 +96,7 @@ async def gather(settings: Settings, state: dict[str, Any]) -> dict[str, Any]:
         "version": __version__,
         "uptime_s": round(time.time() - state["started_at"], 1),
         "processes": processes,
-        "shards": SHARDS,
+        "shards": settings.shards,
         "studies_open": counts and counts["studies_open"],
         "sockets": await _sockets(processes),
         "jobs": {name: counts and counts[name] for name in _JOBS},

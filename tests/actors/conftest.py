@@ -51,11 +51,13 @@ class OnRay:
         async with asyncio.timeout(60):
             while not self.system.attached:
                 await asyncio.sleep(0.02)
-        states = await asyncio.to_thread(self.ray.ensure_hosts, self.settings, self.settings.shard_hosts)
+        states = await asyncio.to_thread(
+            self.ray.ensure_hosts, self.settings, self.ray.common(self.settings.shard_hosts)
+        )
         assert all(s["started"] for s in states), states
 
     async def stop(self) -> None:
-        await asyncio.to_thread(self.ray.end_hosts, self.settings.shard_hosts)
+        await asyncio.to_thread(self.ray.end_hosts, self.ray.common(self.settings.shard_hosts))
         await self.system.stop()
 
     async def ask(self, key: Any, envelope: Envelope) -> dict[str, Any]:

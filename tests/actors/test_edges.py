@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from actors.domain import commands as c
-from actors.domain.errors import BadPayload, NotEligible, Retry, StaleVersion
+from actors.domain.errors import BadPayload, Failed, NotEligible, Retry, StaleVersion
 from actors.domain.identity import Principal, minted_study_uid, radiologist_key, study_key, tenant_key
 from actors.domain.words import DeclineReason, Priority, Role, SignKind
 from actors.local import Local
@@ -153,7 +153,7 @@ async def _silent(*_: object) -> int:
 
 
 async def test_two_hosts_of_the_same_shards_grant_one_offer(night: Night) -> None:
-    other = Local(night.place)
+    other = Local(night.place, doubled=True)
     await other.start()
     try:
         await night.online(ADA, BOB)
@@ -327,7 +327,7 @@ async def test_an_order_whose_host_was_lost_meets_its_images_at_the_next_start(n
     alone = Local(night.place)
     await alone.start()
     order = c.Order("harbor", "A1", Priority.STAT, "CT head", "CT", PATIENT)
-    host = alone.hosts[0]
+    host = alone.hosts["0"]
     host.tell = lambda *_: None  # type: ignore[method-assign]  # it is lost before it tells anybody
     host.spawn = lambda work: work.close()  # type: ignore[method-assign]
     await alone.ask(study_key("t", minted_study_uid("t", "harbor", "A1")), c.Envelope(c.ReceiveOrder(order)))
@@ -432,7 +432,7 @@ async def test_one_bad_entity_stops_nobody(night: Night) -> None:
     await night.admin.execute(
         "INSERT INTO rr.study VALUES ('t', 'bad', 'harbor', 1, 1, 'ordered', false, 'STAT', NULL, 'p', '', '{}', NULL, '{}')"
     )
-    with pytest.raises(Retry):
+    with pytest.raises(Failed):
         await night.study("bad", c.StartReading(), Principal("x", "t", Role.RADIOLOGIST))
     await night.images("1.2.3")
     await night.status("1.2.3", "unread")

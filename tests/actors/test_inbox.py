@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from actors import inbox as module
 from actors.domain.commands import Envelope, ImagesArrived, Patient
-from actors.domain.errors import Retry, WrongStatus
+from actors.domain.errors import Failed, Retry, WrongStatus
 from actors.inbox import Inbox, fold
 from actors.told import Later
 from storage.inbox import Entry, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import pytest
 
@@ -42,6 +42,8 @@ class Rows:
     def __init__(self, *entries: Entry) -> None:
         self.entries, self.told = list(entries), list[ImagesArrived]()
         self.script: list[Exception] = []
+        self.poison = set[int]()
+        self.parked: list[tuple[tuple[int, ...], int]] = []
         self.inbox = Inbox(self, self.ask)
 
     async def waiting(self) -> list[Entry]:
@@ -50,11 +52,17 @@ class Rows:
     async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
         return {s: Stored(3, None, PATIENT) for s in studies if s[1] != "lost"}
 
+    async def park(self, _key: Key, inbox_ids: Sequence[int], _exc: Exception, tries: int) -> None:
+        self.parked.append((tuple(inbox_ids), tries))
+        self.entries = [e for e in self.entries if e.inbox_id not in inbox_ids]
+
     async def ask(self, _key: Key, envelope: Envelope) -> None:
         command = envelope.command
         assert isinstance(command, ImagesArrived)
         if self.script:
             raise self.script.pop(0)
+        if self.poison & set(command.inbox_ids):
+            raise Failed
         self.told.append(command)
         self.entries = [e for e in self.entries if e.inbox_id not in command.inbox_ids]
 
@@ -87,10 +95,38 @@ async def test_a_part_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatc
     assert await rows.run(0.2) == [(1,)]
 
 
-async def test_a_study_that_refuses_its_images_stops_nobody_else() -> None:
+async def until(check: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not check():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_bad_entry_is_parked_after_three_tries_and_all_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AGAIN_S", 0.02)
+    rows = Rows(*(entry(n) for n in range(1, 6)), entry(9, "2"))
+    rows.poison = {3}
+    rows.inbox.start()
+    rows.inbox.wake()
+    await until(lambda: not rows.entries)
+    await rows.inbox.stop()
+    assert rows.parked == [((3,), 3)]
+    assert sorted(i for told in rows.told for i in told.inbox_ids) == [1, 2, 4, 5, 9]
+    assert rows.told[0].inbox_ids == (9,)  # who has no bad entry does not wait
+
+
+async def test_images_that_are_refused_or_not_there_are_parked_and_stop_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AGAIN_S", 0.02)
     rows = Rows(entry(1), entry(2, "2"), entry(3, "lost"))
-    rows.script = [WrongStatus()]
-    assert len(await rows.run(0.1)) == 1
+    rows.script = [WrongStatus() for _ in range(3)]
+    rows.entries.pop(1)
+    rows.inbox.start()
+    rows.inbox.wake()
+    await until(lambda: len(rows.parked) == 2)
+    rows.entries.append(entry(2, "2"))
+    rows.inbox.wake()
+    await until(lambda: rows.told)
+    await rows.inbox.stop()
+    assert sorted(rows.parked) == [((1,), 3), ((3,), 3)]
 
 
 async def test_without_a_nudge_the_sweep_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:

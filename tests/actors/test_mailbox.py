@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from actors import cells
 from actors.domain.commands import Accept, Envelope, StartReading
-from actors.domain.errors import BadPayload, Expired, Retry, WrongStatus
+from actors.domain.errors import BadPayload, Expired, Failed, Overloaded, Retry, WrongStatus
 from actors.domain.identity import Principal, study_key
 from actors.domain.words import Role
 from actors.mailbox import Mailbox, digest
 from actors.told import Later
-from storage.commit import Away, Deposed, Fenced, Late, Lost
+from storage.commit import Away, Deposed, Fenced, Late, Lost, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from actors.domain.identity import Key
 
 KEY = study_key("t", "1")
 ADA = Principal("ada", "t", Role.RADIOLOGIST)
@@ -51,6 +54,10 @@ class Entity:
 class Answers:
     def __init__(self, found: Callable[[], tuple[bytes, dict[str, Any]] | None] = lambda: None) -> None:
         self.found = found
+        self.aside: list[tuple[Key, Envelope, Exception]] = []
+
+    async def set_aside(self, key: Key, envelope: Envelope, exc: Exception) -> None:
+        self.aside.append((key, envelope, exc))
 
     async def find(self, _tenant_id: str, _user_id: str, _idem: str) -> tuple[bytes, dict[str, Any]] | None:
         return self.found()
@@ -105,7 +112,7 @@ async def test_a_refusal_of_the_owner_is_sent() -> None:
     assert entity.forgot == 0
 
 
-@pytest.mark.parametrize("fault", [ZeroDivisionError(), Away(), Deposed(), OSError()])
+@pytest.mark.parametrize("fault", [Away(), Deposed(), OSError(), Refused("40001 SerializationError")])
 async def test_a_fault_is_its_callers_and_the_next_is_served(fault: Exception) -> None:
     entity = Entity(fault)
     box = Mailbox(KEY, entity, Answers())
@@ -113,6 +120,25 @@ async def test_a_fault_is_its_callers_and_the_next_is_served(fault: Exception) -
         await box.ask(accept())
     assert await box.ask(accept()) == {"version": 1}
     assert entity.forgot == 1
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError(), Refused("23514 CheckViolationError"), KeyError("x")])
+async def test_a_message_that_fails_also_on_fresh_memory_is_set_aside_and_the_next_is_served(fault: Exception) -> None:
+    entity, office = Entity(fault, fault), Answers()
+    box = Mailbox(KEY, entity, office)
+    poison = asyncio.create_task(box.ask(accept("poison")))
+    behind = asyncio.create_task(box.ask(accept("behind")))
+    with pytest.raises(Failed):
+        await poison
+    assert await behind == {"version": 1}
+    assert [(key, told.command) for key, told, _ in office.aside] == [(KEY, Accept("poison"))]
+    assert entity.forgot == 2
+
+
+async def test_one_that_fails_on_stale_memory_only_is_answered() -> None:
+    entity, office = Entity(ZeroDivisionError(), {"version": 4}), Answers()
+    assert await Mailbox(KEY, entity, office).ask(accept()) == {"version": 4}
+    assert office.aside == []
 
 
 async def test_who_is_fenced_again_and_again_is_told_to_retry() -> None:
@@ -142,3 +168,27 @@ async def test_a_command_whose_deadline_passed_while_it_was_decided_is_refused_a
     with pytest.raises(Expired):
         await Mailbox(KEY, entity, Answers()).ask(accept())
     assert entity.forgot == 1
+
+
+async def test_too_many_messages_of_one_entity_are_refused_and_the_others_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cells, "_EACH", 3)
+    held = cells.Cells(lambda key: Mailbox(key, Entity(), Answers()))
+    asked = [held.ask(KEY, accept(n)) for n in "abc"]
+    with pytest.raises(Overloaded):
+        held.ask(KEY, accept("d"))
+    other = held.ask(study_key("t", "2"), accept())
+    assert await asyncio.gather(*asked, other) == [{"version": 1}] * 4
+    await held.ask(KEY, accept("e"))
+
+
+async def test_a_shard_is_settled_once_its_last_message_is_done() -> None:
+    held = cells.Cells(lambda key: Mailbox(key, Entity(), Answers()))
+    asked = [held.ask(KEY, accept(n)) for n in "abc"]
+    assert not await held.settle(lambda key: key == KEY, 0)
+    assert await held.settle(lambda key: key != KEY, 0)
+    assert await held.settle(lambda key: key == KEY, 5)
+    assert all(task.done() for task in asked)
+    held.drop(lambda key: key == KEY)
+    assert len(held) == 0

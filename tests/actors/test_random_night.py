@@ -37,7 +37,7 @@ class Chaos:
 
     def __init__(self, night: Night, seed: int) -> None:
         self.night, self.rnd = night, random.Random(seed)
-        self.runtimes = [night.actors, Local(night.place)]
+        self.runtimes = [night.actors, Local(night.place, doubled=True)]
 
     async def ask(self, key: Any, command: Any, by: Principal | None = None) -> None:
         """Ask one of the copies, sometimes the same of both; a refusal is an answer."""
@@ -74,7 +74,7 @@ class Chaos:
                 await self.ask(key, c.Release("because"), reader)
             case _:
                 i = self.rnd.randrange(2)
-                killed, self.runtimes[i] = self.runtimes[i], Local(self.night.place)
+                killed, self.runtimes[i] = self.runtimes[i], Local(self.night.place, doubled=bool(i))
                 await killed.stop()
                 await self.runtimes[i].start()
 

@@ -28,9 +28,9 @@ class Host:
 
     def __init__(self, *, lose: int = 0, hang: int = 0, refuse: ReadingRoomError | None = None) -> None:
         self.lose, self.hang, self.refuse = lose, hang, refuse
-        self.calls: list[tuple[int, list[Envelope]]] = []
+        self.calls: list[tuple[str, list[Envelope]]] = []
 
-    async def call(self, host: int, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
+    async def call(self, host: str, asked: Sequence[tuple[Key, Envelope]]) -> list[dict[str, Any] | ReadingRoomError]:
         self.calls.append((host, [e for _, e in asked]))
         await asyncio.sleep(0.001)
         if self.lose:
@@ -42,9 +42,23 @@ class Host:
         return [self.refuse or {"n": i} for i, _ in enumerate(asked)]
 
 
+class Where:
+    """Directions that are right but for the first ``wrong`` looks."""
+
+    def __init__(self, hosts: int = 1, *, wrong: int = 0) -> None:
+        self.hosts, self.wrong, self.doubts = hosts, wrong, 0
+
+    def owner(self, key: Key) -> str | None:
+        return None if self.wrong else str(key.shard % self.hosts)
+
+    def doubt(self) -> None:
+        self.doubts += 1
+        self.wrong = max(self.wrong - 1, 0)
+
+
 async def test_what_waits_travels_together() -> None:
     host = Host()
-    router = Router(host, 1)
+    router = Router(host, Where())
     await asyncio.gather(*(router.ask(study_key("t", str(n)), Envelope(Accept("o"))) for n in range(900)))
     assert len(host.calls) < 30
     assert max(len(asked) for _, asked in host.calls) == 100
@@ -52,16 +66,16 @@ async def test_what_waits_travels_together() -> None:
 
 async def test_each_entity_has_one_host() -> None:
     host = Host()
-    router = Router(host, 3)
+    router = Router(host, Where(3))
     keys = [study_key("t", str(n)) for n in range(30)]
     await asyncio.gather(*(router.ask(k, Envelope(Accept(k.name))) for k in keys))
     places = {e.command.offer_id: place for place, asked in host.calls for e in asked}  # type: ignore[union-attr]
-    assert places == {k.name: k.shard % 3 for k in keys}
+    assert places == {k.name: str(k.shard % 3) for k in keys}
 
 
 async def test_a_lost_call_is_tried_again_under_the_same_key() -> None:
     host = Host(lose=2)
-    assert await Router(host, 1).ask(study_key("t", "1"), Envelope(Accept("o"), ADA)) == {"n": 0}
+    assert await Router(host, Where()).ask(study_key("t", "1"), Envelope(Accept("o"), ADA)) == {"n": 0}
     keys = {e.idem for _, asked in host.calls for e in asked}
     assert len(host.calls) == 3
     assert len(keys) == 1
@@ -71,33 +85,33 @@ async def test_a_lost_call_is_tried_again_under_the_same_key() -> None:
 async def test_a_call_that_hangs_is_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ASK_S", 0.05)
     host = Host(hang=1)
-    assert await Router(host, 1).ask(study_key("t", "1"), Envelope(Accept("o"), ADA, "mine")) == {"n": 0}
+    assert await Router(host, Where()).ask(study_key("t", "1"), Envelope(Accept("o"), ADA, "mine")) == {"n": 0}
     assert [e.idem for _, asked in host.calls for e in asked] == ["mine", "mine"]
 
 
 async def test_a_host_that_stays_away_is_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_AWAY_S", 0.2)
     with pytest.raises(Retry):
-        await Router(Host(lose=1000), 1).ask(study_key("t", "1"), Envelope(SetPresence("busy"), ADA))
+        await Router(Host(lose=1000), Where()).ask(study_key("t", "1"), Envelope(SetPresence("busy"), ADA))
 
 
 async def test_no_command_outlives_its_deadline() -> None:
     with pytest.raises((Expired, Retry)):
-        await Router(Host(lose=1000), 1).ask(
+        await Router(Host(lose=1000), Where()).ask(
             study_key("t", "1"), Envelope(Accept("o"), ADA, deadline=time.time() + 0.1)
         )
     with pytest.raises(Expired):
-        await Router(Host(), 1).ask(study_key("t", "1"), Envelope(Accept("o"), ADA, deadline=time.time() - 1))
+        await Router(Host(), Where()).ask(study_key("t", "1"), Envelope(Accept("o"), ADA, deadline=time.time() - 1))
 
 
 async def test_refusals_come_back_as_what_they_are() -> None:
     with pytest.raises(WrongStatus, match="no"):
-        await Router(Host(refuse=WrongStatus("no")), 1).ask(study_key("t", "1"), Envelope(Accept("o")))
+        await Router(Host(refuse=WrongStatus("no")), Where()).ask(study_key("t", "1"), Envelope(Accept("o")))
 
 
 async def test_too_much_at_once_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_QUEUED", 5)
-    router = Router(Host(), 1)
+    router = Router(Host(), Where())
     asks = [router.ask(study_key("t", "1"), Envelope(Accept(str(n)))) for n in range(20)]
     results = await asyncio.gather(*asks, return_exceptions=True)
     assert sum(isinstance(r, Overloaded) for r in results) > 0

@@ -121,7 +121,7 @@ async def test_a_new_host_goes_on_where_the_old_one_ended(night: Night) -> None:
     await night.online(ADA)
     await night.images("1.2.3")
     offer = await night.offered("1.2.3")
-    other = Local(night.place)
+    other = Local(night.place, doubled=True)
     await other.start()
     try:
         key = study_key("t", "1.2.3")

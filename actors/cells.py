@@ -1,0 +1,80 @@
+"""The entities of a host in memory: activated by their first message, let go when idle or when their shard moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from actors import meters
+from actors.domain.errors import Overloaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.domain.commands import Envelope
+    from actors.domain.identity import Key
+    from actors.mailbox import Mailbox
+
+_MESSAGES = 20_000  # of a host
+_EACH = 1_000  # of an entity
+
+
+class Cells:
+    """Mailboxes by key, and which of them have a message."""
+
+    def __init__(self, make: Callable[[Key], Mailbox]) -> None:
+        self._make = make
+        self._cells: dict[Key, Mailbox] = {}
+        self._busy: Counter[Key] = Counter()
+        self._messages = 0
+        self._freed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def ask(self, key: Key, envelope: Envelope) -> asyncio.Task[dict[str, Any]]:
+        """Hand over a message now, and return what becomes of it.
+
+        Raises:
+            Overloaded: too many wait for the entity, or for the host.
+        """
+        if self._messages >= _MESSAGES or self._busy[key] >= _EACH:
+            raise Overloaded
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = self._make(key)
+            meters.ENTITIES[key.kind].inc()
+        self._busy[key] += 1
+        self._messages += 1
+        task = asyncio.create_task(cell.ask(envelope))
+        task.add_done_callback(lambda _: self._done(key))
+        return task
+
+    def _done(self, key: Key) -> None:
+        self._messages -= 1
+        self._busy[key] -= 1
+        if not self._busy[key]:
+            del self._busy[key]
+            self._freed.set()
+
+    async def settle(self, which: Callable[[Key], bool], within_s: float) -> bool:
+        """Wait until none of these has a message; return whether that came to be in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                while any(which(key) for key in self._busy):
+                    self._freed.clear()
+                    await self._freed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def drop(self, which: Callable[[Key], bool]) -> None:
+        """Forget these entities; the journal remembers them."""
+        for key in [key for key in self._cells if which(key)]:
+            del self._cells[key]
+            meters.ENTITIES[key.kind].dec()
+
+    def passivate(self, idle_s: float) -> None:
+        """Forget who has had no message for so long. A tenant's decider stays: its pulse goes on."""
+        self.drop(lambda key: key.kind != "tenant" and self._cells[key].idle_s > idle_s)

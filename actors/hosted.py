@@ -1,0 +1,90 @@
+"""A shard host as a process of its own: begins by itself, says how it goes, keeps a log and a pid file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from actors import tracing
+from actors.exposition import Exposition
+from actors.shard import Place, Post, ShardHost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.domain.commands import Envelope
+    from actors.domain.identity import Key
+    from actors.router import Outcome, Transport
+
+log = structlog.get_logger()
+
+_BEAT_S = 0.5
+
+
+class Hosted:
+    """What is called from outside. Nothing in ``__init__`` can fail: that would end a Ray actor for good."""
+
+    def __init__(self, post: Post, place: Place, run: str, transport: Transport) -> None:
+        self._name, self._run = f"shard-host-{post.name}", Path(run)
+        self._exposition = Exposition(place.valkey_url, self._name)
+        self._host = ShardHost(post, place, transport)
+        self._beating: asyncio.Task[None] | None = None
+        self._beat = monotonic()
+
+    async def begin(self) -> bool:
+        """Begin, if that has not happened; return whether the host serves."""
+        if self._beating is None:
+            self._beating = asyncio.create_task(self._pulse())
+            self._exposition.start()
+            tracing.start(self._name)
+            _log_to(self._run.parent / "logs" / f"{self._name}.log", self._name)
+            (self._run / f"{self._name}.pid").write_text(str(os.getpid()))
+        try:
+            await self._host.start()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is told instead of failing
+            log.warning("host is not ready", cause=type(exc).__name__)
+            return False
+        return True
+
+    async def batch(self, asked: Sequence[tuple[Key, Envelope]]) -> list[Outcome]:
+        """Answer many asks."""
+        await self.begin()
+        return await self._host.batch(asked)
+
+    async def drain(self) -> None:
+        """Stop taking part; what was committed stands."""
+        await self._host.stop()
+
+    def state(self) -> dict[str, Any]:
+        """Say how it goes; ``stuck_s`` is how long the entities' loop has not come round."""
+        stuck_s = monotonic() - self._beat if self._beating else 0.0
+        return {**self._host.stats(), "pid": os.getpid(), "stuck_s": round(stuck_s, 3)}
+
+    async def _pulse(self) -> None:
+        while True:
+            self._beat = monotonic()
+            await asyncio.sleep(_BEAT_S)
+
+
+def _log_to(path: Path, name: str) -> None:
+    """Write the log of this worker process as JSON lines, to the instance's logs when it has some."""
+    if not path.parent.is_dir():
+        return
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.format_exc_info,  # never with local variables: they hold patients and passwords
+            lambda _logger, _method, event: {**event, "process": name},
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(path.open("a", buffering=1)),
+    )
