@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     archive_after_days: float = 30  # after which the state of a closed study is put away
     encrypt_objects: bool = True
+    objects_url: str | None = None  # a bucket that images go to: s3://, gs://, az://
     objects_secret: SecretStr | None = None  # what the object store's keys follow from; several machines share it
 
     @property

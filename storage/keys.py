@@ -6,7 +6,6 @@ nothing of the study can be read again: that is how a study is erased from backu
 
 from __future__ import annotations
 
-import os
 import secrets
 from contextlib import suppress
 from functools import lru_cache
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from storage.sealed import KEY_BYTES, WRAPPED_BYTES, Damaged
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from storage.shelves import Shelf
 
 NAME = "key"
 _REMEMBERED = 4096
@@ -30,12 +29,11 @@ class Keys:
 
     Args:
         master: the instance's secret, 32 bytes or more.
-        root: of the object store; a study's directory is named ``TENANT/aa/STUDY``.
-        sync: as the store's.
+        shelf: where the store's files lie; a study's are named ``TENANT/aa/STUDY/…``.
     """
 
-    def __init__(self, master: bytes, root: Path, *, sync: bool = True) -> None:
-        self._master, self._root, self._sync = master, root, sync
+    def __init__(self, master: bytes, shelf: Shelf) -> None:
+        self._master, self._shelf = master, shelf
         self._group = lru_cache(maxsize=_REMEMBERED)(self._group_key)
         self.of = lru_cache(maxsize=_REMEMBERED)(self._read)
 
@@ -43,24 +41,13 @@ class Keys:
         """Return a study's key, made now if this is its first file.
 
         Raises:
-            OSError: the disk is full or away.
+            OSError: the disk is full, or the object store away.
         """
         with suppress(FileNotFoundError):
             return self.of(study)
         wrapped = aes_key_wrap(self._group(study.partition("/")[0]), secrets.token_bytes(KEY_BYTES))
-        directory = self._root / study
-        directory.mkdir(parents=True, exist_ok=True)
-        fresh = directory / f".{NAME}-{secrets.token_hex(8)}"
-        try:
-            with fresh.open("xb") as file:
-                file.write(wrapped)
-                if self._sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            with suppress(FileExistsError):  # somebody else was first: hers it is
-                os.link(fresh, directory / NAME)
-        finally:
-            fresh.unlink(missing_ok=True)
+        with suppress(FileExistsError):  # somebody else was first: hers it is
+            self._shelf.create(f"{study}/{NAME}", wrapped)
         return self.of(study)
 
     def forget(self) -> None:
@@ -74,7 +61,7 @@ class Keys:
             FileNotFoundError: it was erased, or never made.
             Damaged: it was not wrapped by this instance's master key.
         """
-        wrapped = (self._root / study / NAME).read_bytes()
+        wrapped = self._shelf.read(f"{study}/{NAME}")
         try:
             return aes_key_unwrap(self._group(study.partition("/")[0]), wrapped[:WRAPPED_BYTES])
         except (InvalidUnwrap, ValueError) as exc:

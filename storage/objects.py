@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias, cast
 
 from storage.keys import Keys
 from storage.sealed import HEAD_BYTES, MAGIC, Sealer, Unsealed, file_key
+from storage.shelves import Bucket, Disk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from storage.shelves import Shelf
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -40,6 +43,9 @@ class Settings(Protocol):
 
     @property
     def objects_key(self) -> bytes | None: ...
+
+    @property
+    def objects_url(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +76,16 @@ class ObjectStore:
     """Files of instances below ``root``.
 
     Args:
-        root: a directory of ours, on one file system.
+        root: a directory of ours, on one file system; files that are being received lie there in any case.
         key: the instance's, of 32 bytes or more; None leaves files as they are.
+        url: where files go instead once they are there, see :class:`~storage.shelves.Bucket`.
         sync: off only in benchmarks that compare with servers that do not sync.
     """
 
-    def __init__(self, root: Path, key: bytes | None = None, *, sync: bool = True) -> None:
+    def __init__(self, root: Path, key: bytes | None = None, *, url: str | None = None, sync: bool = True) -> None:
         self.root, self.sync = root, sync
-        self.keys = None if key is None else Keys(key, root, sync=sync)
+        self._shelf: Shelf = Bucket(url) if url else Disk(root, sync=sync)
+        self.keys = None if key is None else Keys(key, self._shelf)
         self._incoming = root / _INCOMING
         self._numbers = itertools.count()
 
@@ -100,29 +108,17 @@ class ObjectStore:
         instance = _digest(place.series_uid, place.sop_uid, sha256.hex())
         return f"{place.tenant_id}/{study[:2]}/{study}/{instance}.dcm"
 
-    def path(self, name: str) -> Path:
-        """Return the file of a stored name.
-
-        Raises:
-            ValueError: the name leads out of the store.
-        """
-        path = self.root / name
-        if ".." in path.parts or not path.is_relative_to(self.root):
-            msg = "not a name of this store"
-            raise ValueError(msg)
-        return path
-
     def open(self, name: str) -> BinaryIO:
         """Open a stored file for reading, as it was received.
 
         Raises:
             OSError: it is not there; :class:`~storage.sealed.Damaged` here or while reading: it is not what was written.
         """
-        file = self.path(name).open("rb", buffering=0)
+        file = self._shelf.open(_checked(name))
         head = file.read(HEAD_BYTES)
         file.seek(0)
         if not head.startswith(MAGIC) or self.keys is None:
-            return cast("BinaryIO", file)
+            return file
         try:
             return cast("BinaryIO", Unsealed(file, file_key(head, self.keys.of(name.rpartition("/")[0]))))
         except OSError:
@@ -141,29 +137,19 @@ class ObjectStore:
 
     def settle(self, temporary: Path, name: str) -> None:
         """Give a synced file its name, durably."""
-        target = self.path(name)
-        try:
-            temporary.rename(target)
-        except FileNotFoundError:
-            self._make(target.parent)
-            temporary.rename(target)
-        if self.sync:
-            _sync(target.parent)
-
-    def _make(self, directory: Path) -> None:
-        fresh = [d for d in (directory, *directory.parents) if not d.exists()]
-        directory.mkdir(parents=True, exist_ok=True)
-        if self.sync:
-            for made in fresh:
-                _sync(made.parent)
+        self._shelf.settle(temporary, _checked(name))
 
 
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _checked(name: str) -> str:
+    """Return a stored name.
+
+    Raises:
+        ValueError: it leads out of the store.
+    """
+    if name.startswith("/") or ".." in name.split("/"):
+        msg = "not a name of this store"
+        raise ValueError(msg)
+    return name
 
 
 class Incoming:
@@ -229,4 +215,4 @@ def _write(fd: int, parts: Sequence[Buffer]) -> None:
 
 def object_store(settings: Settings, *, sync: bool = True) -> ObjectStore:
     """Return the store of an instance."""
-    return ObjectStore(settings.objects, settings.objects_key, sync=sync)
+    return ObjectStore(settings.objects, settings.objects_key, url=settings.objects_url, sync=sync)

@@ -9,7 +9,6 @@ so nonces never repeat under one.
 from __future__ import annotations
 
 import io
-import os
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -100,7 +99,7 @@ class Unsealed(io.RawIOBase):
     def __init__(self, file: BinaryIO, key: bytes, held: bytes | None = None) -> None:
         super().__init__()
         self._file, self._cipher, self._held = file, AESGCM(key), held
-        stored = os.fstat(file.fileno()).st_size - HEAD_BYTES
+        stored = file.seek(0, io.SEEK_END) - HEAD_BYTES
         self._segments = stored // _SEALED if held is not None else max(1, -(-stored // _SEALED))
         self.size = stored - TAG * self._segments + len(held or b"")
         if held is None and self.size <= (self._segments - 1) * SEGMENT and self._segments > 1:

@@ -250,7 +250,7 @@ async def test_a_job_that_kills_its_workers_is_parked_unjudged(room: Room) -> No
 
 
 async def test_a_missing_file_is_tried_again_rather_than_called_not_assessed(room: Room) -> None:
-    path = room.store.path(await room.admin.fetchval("SELECT path FROM rr.instance LIMIT 1"))
+    path = room.store.root / await room.admin.fetchval("SELECT path FROM rr.instance LIMIT 1")
     aside = path.with_suffix(".aside")
     path.rename(aside)
     await room.worker(Stub(9.0)).step()

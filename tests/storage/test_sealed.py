@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
 
 from storage.keys import Keys
 from storage.objects import ObjectStore, Place
 from storage.sealed import HEAD_BYTES, SEGMENT, TAG, Damaged
+from storage.shelves import Bucket, Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 MASTER = b"m" * 32
@@ -52,7 +55,7 @@ def test_any_part_reads_as_it_was_written(tmp_path: Path, lengths: list[int], at
         assert file.read(size) == (whole[at:] if size < 0 else whole[at : at + size])
         assert file.tell() == max(at, min(at + size, len(whole))) if size >= 0 else True
     segments = max(1, -(-len(whole) // SEGMENT))
-    assert store.path(name).stat().st_size == HEAD_BYTES + len(whole) + TAG * segments
+    assert (store.root / name).stat().st_size == HEAD_BYTES + len(whole) + TAG * segments
 
 
 @PATIENT
@@ -70,7 +73,7 @@ def test_what_is_still_coming_can_be_read_too(tmp_path: Path, lengths: list[int]
 def test_nothing_of_it_lies_on_disk_in_the_clear(tmp_path: Path) -> None:
     store = _store(tmp_path)
     name = _put(store, [b"PHANTOM^Iris" * 10_000])
-    assert b"PHANTOM" not in store.path(name).read_bytes()
+    assert b"PHANTOM" not in (store.root / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -79,9 +82,9 @@ def test_nothing_of_it_lies_on_disk_in_the_clear(tmp_path: Path) -> None:
 def test_a_changed_byte_is_seen(tmp_path: Path, at: int) -> None:
     store = _store(tmp_path)
     name = _put(store, [b"x" * (2 * SEGMENT)])
-    data = bytearray(store.path(name).read_bytes())
+    data = bytearray((store.root / name).read_bytes())
     data[at] ^= 1
-    store.path(name).write_bytes(data)
+    (store.root / name).write_bytes(data)
     if at == 0:  # no longer sealed to the eye: it is no Part 10 file either
         assert not store.verify(name, b"")
         return
@@ -93,8 +96,8 @@ def test_a_changed_byte_is_seen(tmp_path: Path, at: int) -> None:
 def test_a_cut_off_file_is_seen(tmp_path: Path, cut: int) -> None:
     store = _store(tmp_path)
     name = _put(store, [b"x" * (2 * SEGMENT)])
-    whole = store.path(name).read_bytes()
-    store.path(name).write_bytes(whole[:-cut])
+    whole = (store.root / name).read_bytes()
+    (store.root / name).write_bytes(whole[:-cut])
     with pytest.raises(Damaged), store.open(name) as file:
         file.read()
 
@@ -102,9 +105,9 @@ def test_a_cut_off_file_is_seen(tmp_path: Path, cut: int) -> None:
 def test_segments_that_changed_places_are_seen(tmp_path: Path) -> None:
     store = _store(tmp_path)
     name = _put(store, [b"x" * (3 * SEGMENT)])
-    data, sealed = store.path(name).read_bytes(), SEGMENT + TAG
+    data, sealed = (store.root / name).read_bytes(), SEGMENT + TAG
     first, second = data[HEAD_BYTES : HEAD_BYTES + sealed], data[HEAD_BYTES + sealed : HEAD_BYTES + 2 * sealed]
-    store.path(name).write_bytes(data[:HEAD_BYTES] + second + first + data[HEAD_BYTES + 2 * sealed :])
+    (store.root / name).write_bytes(data[:HEAD_BYTES] + second + first + data[HEAD_BYTES + 2 * sealed :])
     with pytest.raises(Damaged), store.open(name) as file:
         file.read()
 
@@ -116,7 +119,7 @@ def test_another_instances_key_opens_nothing(tmp_path: Path) -> None:
 
 
 def test_one_study_has_one_key_however_many_begin_it(tmp_path: Path) -> None:
-    makers = [Keys(MASTER, tmp_path, sync=False) for _ in range(4)]
+    makers = [Keys(MASTER, Disk(tmp_path, sync=False)) for _ in range(4)]
     assert len({keys.make("north/aa/study") for keys in makers}) == 1
     assert makers[0].make("north/aa/other") != makers[0].make("north/aa/study")
     assert [path.name for path in (tmp_path / "north/aa/study").iterdir()] == ["key"]
@@ -125,7 +128,7 @@ def test_one_study_has_one_key_however_many_begin_it(tmp_path: Path) -> None:
 def test_without_its_key_a_study_is_gone(tmp_path: Path) -> None:
     store = _store(tmp_path)
     name = _put(store, [b"x"])
-    (store.path(name).parent / "key").unlink()
+    ((store.root / name).parent / "key").unlink()
     with pytest.raises(FileNotFoundError):
         _store(tmp_path).open(name)
 
@@ -134,3 +137,48 @@ def test_files_from_before_encryption_stay_readable(tmp_path: Path) -> None:
     name = _put(_store(tmp_path, None), [b"plain"])
     with _store(tmp_path).open(name) as file:
         assert file.read() == b"headplain"
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """A bucket of a real S3 server on this machine."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "of this test alone",
+        }.items():  # fmt: skip
+            patch.setenv(name, value)
+        urlopen(Request(f"http://{host}:{port}/images", method="PUT")).close()
+        yield "s3://images/room"
+    server.stop()
+
+
+def test_a_bucket_holds_what_a_disk_would(bucket: str, tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path, MASTER, url=bucket)
+    store.prepare()
+    whole = os.urandom(3 * SEGMENT + 11)
+    name = _put(store, [whole])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert store.verify(name, hashlib.sha256(whole).digest()) is False  # "head" is no Part 10 header
+    with ObjectStore(tmp_path, MASTER, url=bucket).open(name) as file:
+        file.seek(4 + SEGMENT)
+        assert file.read(9) == whole[SEGMENT : SEGMENT + 9]
+        file.seek(0)
+        assert file.read() == b"head" + whole
+    with pytest.raises(FileNotFoundError):
+        store.open("north/aa/nothing/1.dcm")
+    assert len({Keys(MASTER, Bucket(bucket)).make("north/aa/study") for _ in range(3)}) == 1
+
+
+def test_a_bucket_that_is_away_is_told_like_a_full_disk(bucket: str, tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path, MASTER, url="s3://no-such-bucket/room")
+    store.prepare()
+    incoming = store.incoming(b"head")
+    incoming.write(b"image")
+    with pytest.raises(OSError, match="object store|No such|NotFound"):
+        incoming.settle(PLACE, b"sum")
+    incoming.discard()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,0 +1,186 @@
+"""Where settled files lie: a local disk, or an object store of S3, Google or Azure reached by obstore."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+
+import obstore
+from obstore import exceptions
+from obstore.store import from_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from typing_extensions import Buffer
+
+_RETRY: Any = {
+    "max_retries": 2,
+    "retry_timeout": timedelta(seconds=10),
+}  # ingest tells its sender; the sender tries again
+_PIECE = 1 << 18  # bytes fetched at once, at least: a round trip costs more than they do
+
+
+class Shelf(Protocol):
+    """Files by name, complete or not there at all. Every method raises OSError when the medium is away."""
+
+    def settle(self, temporary: Path, name: str) -> None:
+        """Give a synced local file its name, durably; the local file is gone afterwards."""
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading; raises FileNotFoundError when there is none."""
+
+    def create(self, name: str, data: bytes) -> None:
+        """Write a small file; raises FileExistsError when there is one of that name."""
+
+    def read(self, name: str) -> bytes:
+        """Return a small file; raises FileNotFoundError when there is none."""
+
+
+class Disk:
+    """A directory of ours, on one file system.
+
+    Args:
+        root: the directory.
+        sync: off only in tests and in benchmarks that compare with servers that do not sync.
+    """
+
+    def __init__(self, root: Path, *, sync: bool = True) -> None:
+        self._root, self._sync = root, sync
+
+    def settle(self, temporary: Path, name: str) -> None:
+        target = self._root / name
+        try:
+            temporary.rename(target)
+        except FileNotFoundError:
+            self._make(target.parent)
+            temporary.rename(target)
+        if self._sync:
+            _sync(target.parent)
+
+    def open(self, name: str) -> BinaryIO:
+        return cast("BinaryIO", (self._root / name).open("rb", buffering=0))
+
+    def create(self, name: str, data: bytes) -> None:
+        target = self._root / name
+        self._make(target.parent)
+        fresh = target.with_name(f".{target.name}-{os.urandom(8).hex()}")
+        try:
+            with fresh.open("xb") as file:
+                file.write(data)
+                if self._sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.link(fresh, target)
+        finally:
+            fresh.unlink(missing_ok=True)
+        if self._sync:
+            _sync(target.parent)
+
+    def read(self, name: str) -> bytes:
+        return (self._root / name).read_bytes()
+
+    def _make(self, directory: Path) -> None:
+        fresh = [d for d in (directory, *directory.parents) if not d.exists()]
+        directory.mkdir(parents=True, exist_ok=True)
+        if self._sync:
+            for made in fresh:
+                _sync(made.parent)
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Bucket:
+    """A bucket or container, or a part of one.
+
+    Args:
+        url: ``s3://BUCKET/PREFIX``, ``gs://…`` or ``az://…``; credentials and endpoint come from the environment, as the
+            providers name them (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``, …).
+    """
+
+    def __init__(self, url: str) -> None:
+        self._store: Any = from_url(url, retry_config=_RETRY)
+
+    def settle(self, temporary: Path, name: str) -> None:
+        with _as_os_errors():
+            obstore.put(self._store, name, temporary)
+        temporary.unlink()
+
+    def open(self, name: str) -> BinaryIO:
+        return cast("BinaryIO", Ranged(self._store, name))
+
+    def create(self, name: str, data: bytes) -> None:
+        with _as_os_errors():
+            obstore.put(self._store, name, data, mode="create")
+
+    def read(self, name: str) -> bytes:
+        with _as_os_errors():
+            return bytes(obstore.get(self._store, name).bytes())
+
+
+class Ranged(io.RawIOBase):
+    """An object read by ranges; the piece read last is kept."""
+
+    def __init__(self, store: Any, name: str) -> None:
+        super().__init__()
+        self._store, self._name, self._at = store, name, 0
+        with _as_os_errors():
+            found = obstore.get(store, name, options={"range": (0, _PIECE)})
+            self._size = int(found.meta["size"])
+            self._piece, self._from = bytes(found.bytes()), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._size if size < 0 else min(self._size, self._at + size)
+        if self._at >= end:
+            return b""
+        if self._at < self._from or end > self._from + len(self._piece):
+            with _as_os_errors():
+                stop = min(self._size, max(end, self._at + _PIECE))
+                self._piece = bytes(obstore.get_range(self._store, self._name, start=self._at, end=stop))
+                self._from = self._at
+        data = self._piece[self._at - self._from : end - self._from]
+        self._at = end
+        return data
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Say what went wrong as a disk would."""
+    try:
+        yield
+    except (FileNotFoundError, exceptions.NotFoundError) as exc:
+        raise FileNotFoundError(type(exc).__name__) from exc
+    except exceptions.AlreadyExistsError as exc:
+        raise FileExistsError(type(exc).__name__) from exc
+    except exceptions.BaseError as exc:
+        raise OSError(f"object store: {type(exc).__name__}") from exc
