@@ -16,11 +16,14 @@ from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.rules import Rules
 from actors.domain.assignment.table import OVER_CAP
 from actors.domain.words import Acuity, Priority
+from simulation.nights import large
+from simulation.policies import POLICIES
+from simulation.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WAITING, READERS, BURST, CAPACITY = 1_000, 150, 500, 5
+WAITING, READERS, BURST, CAPACITY, DAY = 1_000, 150, 500, 5, 10_000
 DECISIONS, BURSTS = 200, 20
 NOW = 1_767_225_600.0
 DUE_S = {Priority.STAT: 1800.0, Priority.URGENT: 7200.0, Priority.ROUTINE: 86400.0}
@@ -87,6 +90,14 @@ def burst_ms(new: int, readers: int, times: int) -> float:
     return harness.percentile(took[1:], 0.95) or 0.0
 
 
+def day_s(studies: int, readers: int) -> float:
+    """Return the seconds of a simulated day under the production policy; the night itself is drawn before."""
+    night = large(studies, readers).night(1)
+    began = time.perf_counter()
+    Room(night, POLICIES["gcmu_matching"]()).run()
+    return time.perf_counter() - began
+
+
 def measure() -> Iterator[harness.Row]:
     """Measure each size, and the same with ten times as much."""
     one = decide_ms(WAITING, READERS, DECISIONS)
@@ -95,6 +106,9 @@ def measure() -> Iterator[harness.Row]:
     many = burst_ms(BURST, READERS, BURSTS)
     yield harness.Row("burst_500_ms_p95", many, "ms", 100, "lower")
     yield harness.Row("burst_growth_10x", burst_ms(10 * BURST, 10 * READERS, 2) / many, "times", None, "lower")
+    whole, tenth = day_s(DAY, READERS), day_s(DAY // 10, READERS // 10)
+    yield harness.Row("sim_day_10000x150_s", whole, "s", 60, "lower")
+    yield harness.Row("sim_day_growth_10x", whole / tenth, "times", None, "lower")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from actors.tenant.experience import Experience
 from actors.tenant.ledger import Ledger, Reservation
 from actors.tenant.muster import Muster
 from actors.tenant.notices import Notices
+from actors.tenant.recalls import recalls
 from actors.tenant.shadow import Shadow
 from actors.told import FORWARD, Changed, Forwarded, ReaderChanged, Spent, Tick
 from storage import heads, hydrate, journal
@@ -108,7 +109,7 @@ class TenantActor:
                     return {}
                 await self._catch_up(ledger)
                 await self._experience.refresh(ledger)
-                for study_uid, recall in ledger.recalls(self._world.now()):
+                for study_uid, recall in recalls(ledger, self._world.now()):
                     self._world.tell(study_key(self._key.tenant_id, study_uid), Envelope(recall))
             case NextCase():
                 return await self._next_case(ledger, envelope)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from actors.domain.assignment.case import ALWAYS, Demand, Waiting, specialty_of, until
+from actors.domain.assignment.case import ALWAYS, Demand, Waiting, specialty_of
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.rules import Rules
 from actors.domain.assignment.table import PRESENT, ineligible
-from actors.domain.commands import Assign, Claim, Recall
+from actors.domain.commands import Assign, Claim
 from actors.domain.words import Priority, Status
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from actors.domain.study import Study
     from storage.hydrate import Site
 
-SHIFT_END = "shift_end"
-_NOT_BEGUN = frozenset({Status.OFFERED, Status.ASSIGNED})
 _LEAST_MIN = 1.0  # what is left of a read that takes longer than expected
 
 
@@ -226,16 +224,11 @@ class Ledger:
             asked={a.radiologist_id: a.at.timestamp() for a in study.asked},
         )
 
-    def recalls(self, now: datetime) -> list[tuple[str, Recall]]:
-        """Return what is taken back from readers who have not begun it: their shift is over."""
-        over = {who for who, r in self.readers.items() if r.shifts is not None and until(r.shifts, now.timestamp()) < 0}
-        found = []
-        for who in sorted(over):
-            for uid in sorted(self._hands.get(who, ())):
-                study = self.studies.get(uid)
-                if study and study.reader == who and study.status in _NOT_BEGUN and uid not in self.reserved:
-                    found.append((uid, Recall(study.step, SHIFT_END)))
-        return found
+    def hands(self, radiologist_id: str) -> list[Study]:
+        """Return the studies that she has been offered, has or reads, and that nobody is about to get."""
+        held = sorted(self._hands.get(radiologist_id, ()))
+        found = (self.studies.get(uid) for uid in held if uid not in self.reserved)
+        return [s for s in found if s is not None and s.reader == radiologist_id]
 
     def pool(self, only: str | None = None) -> list[Waiting]:
         """Return what may be offered now, or the one study of it."""

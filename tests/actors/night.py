@@ -66,20 +66,22 @@ class Night:
         for person in who:
             await self.ask(radiologist_key("t", person.user_id), c.ObservePresence(connected=True))
 
-    async def images(self, study_uid: str, *, accession: str = "", priority: str = "STAT", count: int = 1) -> None:
+    async def images(self, study_uid: str, *, accession: str = "", priority: str = "STAT", count: int = 1,
+                     patient: str = "p1") -> None:  # fmt: skip
         """Do what ingest does: rows and an inbox entry in one transaction."""
         async with self._one, self.admin.transaction():
             await self.admin.execute(
-                "INSERT INTO rr.patient VALUES ('t', 'p1', 'harbor', '1', 'PHANTOM^Iris', '1961-04-12', 'F')"
-                " ON CONFLICT DO NOTHING"
-            )
+                "INSERT INTO rr.patient VALUES ('t', $1, 'harbor', $2, 'PHANTOM^Iris', '1961-04-12', 'F')"
+                " ON CONFLICT DO NOTHING",
+                patient, patient.removeprefix("p"),
+            )  # fmt: skip
             await self.admin.execute(
                 "INSERT INTO rr.dicom_study (tenant_id, study_uid, site_id, patient_id, header_study_uid, header, images)"
-                " VALUES ('t', $1, 'harbor', 'p1', $1, '{}', $2)"
+                " VALUES ('t', $1, 'harbor', $3, $1, '{}', $2)"
                 " ON CONFLICT (tenant_id, study_uid) DO UPDATE SET images = rr.dicom_study.images + excluded.images",
-                study_uid, count,
+                study_uid, count, patient,
             )  # fmt: skip
-            body = {"kind": "images", "site_id": "harbor", "patient_id": "p1", "accession_number": accession,
+            body = {"kind": "images", "site_id": "harbor", "patient_id": patient, "accession_number": accession,
                     "modality": "CT", "body_part": "HEAD", "priority": priority}  # fmt: skip
             await self.admin.execute(
                 "INSERT INTO rr.inbox (tenant_id, study_uid, shard, body) VALUES ('t', $1, $2, $3)",

@@ -170,3 +170,20 @@ async def test_what_she_has_not_begun_when_her_shift_ends_goes_back_and_what_she
     assert (await night.offered("1.2.3"))["radiologist_id"] == "bob"
     journal = await night.admin.fetch("SELECT body FROM rr.journal WHERE entity = 'study/1.2.3' AND type = 'Released'")
     assert [json.loads(r["body"])["reason"] for r in journal] == ["shift_end"]
+
+
+async def test_a_stat_in_busy_hands_goes_to_whoever_is_free_first(night: Night) -> None:
+    await night.online(ADA)
+    for uid, patient in (("1.2.3", "p1"), ("1.2.4", "p2"), ("1.2.5", "p1")):
+        await night.images(uid, patient=patient)
+        await night.study(uid, c.Accept((await night.offered(uid))["offer_id"]), ADA)
+    await night.study("1.2.3", c.StartReading(), ADA)
+    await asyncio.sleep(1.5)
+    assert (await night.doc("1.2.4"))["assigned_to"] == "ada"  # nobody else is there
+    await night.online(BOB)
+    doc = await night.until("1.2.4", lambda d: d.get("offer"))
+    assert doc["offer"]["radiologist_id"] == "bob"
+    for uid in ("1.2.3", "1.2.5"):  # begun, and the same patient's
+        assert (await night.doc(uid))["assigned_to"] == "ada"
+    told = await night.admin.fetch("SELECT type, data FROM rr.feed WHERE stream = 'user:ada' ORDER BY seq")
+    assert any(r["type"] == "assignment_released" and json.loads(r["data"])["row"] is None for r in told)

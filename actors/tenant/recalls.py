@@ -1,0 +1,63 @@
+"""What is taken back from readers who have not begun it. What somebody is reading is hers until she signs or gives it back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from actors.domain.assignment.case import until
+from actors.domain.assignment.rescue import Held, rescues
+from actors.domain.assignment.table import PRESENT
+from actors.domain.commands import Recall
+from actors.domain.words import Status
+from actors.tenant.ledger import kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from actors.domain.assignment.case import Reader
+    from actors.domain.study import Study
+    from actors.tenant.ledger import Ledger
+
+SHIFT_END, SOONER = "shift_end", "sooner_with_another"
+_NOT_BEGUN = frozenset({Status.OFFERED, Status.ASSIGNED})
+
+
+def recalls(ledger: Ledger, now: datetime) -> list[tuple[str, Recall]]:
+    """Return what goes back to the pool now: her shift is over, or somebody with empty hands would be in time."""
+    readers = ledger.loaded(now)
+    found = {s.study_uid: (s, SHIFT_END) for r in readers if _over(r, now) for s in _not_begun(ledger, r)}
+    free = [r for r in readers if r.load == 0 and r.presence in PRESENT]
+    if free:
+        busy = [r for r in readers if r.current_min > 0 and r.load > 1 and not _over(r, now)]
+        held = {s.study_uid: (s, h) for r in busy for s, h in _held(ledger, r, now)}
+        for choice in rescues(
+            [h for _, h in held.values()], readers, ledger.rules, now.timestamp(), ledger.epoch, ledger.minutes
+        ):
+            found.setdefault(choice.study_uid, (held[choice.study_uid][0], SOONER))
+    return [(uid, Recall(study.step, reason)) for uid, (study, reason) in sorted(found.items())]
+
+
+def _over(reader: Reader, now: datetime) -> bool:
+    return reader.shifts is not None and until(reader.shifts, now.timestamp()) < 0
+
+
+def _not_begun(ledger: Ledger, reader: Reader) -> list[Study]:
+    return [s for s in ledger.hands(reader.radiologist_id) if s.status in _NOT_BEGUN]
+
+
+def _held(ledger: Ledger, reader: Reader, now: datetime) -> Iterator[tuple[Study, Held]]:
+    """Return what a reader has not begun, with the minutes until she would: the most urgent goes first.
+
+    A patient's studies stay together, unless one of them would be late.
+    """
+    before_min = reader.current_min
+    patients = Counter(s.patient_id for s in ledger.hands(reader.radiologist_id))
+    waiting = [(s, ledger.waiting(s)) for s in _not_begun(ledger, reader)]
+    for study, what in sorted(waiting, key=lambda sw: (sw[1].priority.rank, sw[1].started_at, sw[1].study_uid)):
+        minutes = ledger.minutes.expected(reader.radiologist_id, kind(study))
+        late = now.timestamp() + (before_min + minutes) * 60 > what.due_at
+        if patients[study.patient_id] < 2 or late:  # noqa: PLR2004 - she has another of this patient
+            yield study, Held(what, reader.radiologist_id, before_min)
+        before_min += minutes
