@@ -82,7 +82,7 @@ def _order_received(s: Study, e: OrderReceived, _at: datetime) -> Study:
 
 
 def _order_moved(s: Study, e: OrderMoved, _at: datetime) -> Study:
-    return replace(s, status=Status.CANCELLED, moved_to=e.study_uid, flags=frozenset())
+    return replace(s, status=Status.CANCELLED, moved_to=e.study_uid, flags=frozenset(), ordered=False)
 
 
 def _first_instance(s: Study, e: FirstInstanceReceived, _at: datetime) -> Study:
@@ -99,6 +99,7 @@ def _first_instance(s: Study, e: FirstInstanceReceived, _at: datetime) -> Study:
         priors=e.priors,
         images=e.received,
         status=Status.UNREAD,
+        moved_to=None,  # images of its own: it is a study again, whatever became of its order
     )
 
 

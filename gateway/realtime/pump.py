@@ -129,9 +129,10 @@ class Pump:
             del self._tenants[tenant_id]
         if not self._tenants:
             return
-        async with asyncio.timeout(_READ_S), self._db.scope(list(self._tenants)) as conn:
-            heads = await feed.heads(conn, list(self._tenants))
-        for tenant_id, tenant in list(self._tenants.items()):
+        looked_at = list(self._tenants.items())  # more may be followed meanwhile: of those nothing was asked
+        async with asyncio.timeout(_READ_S), self._db.scope([tenant_id for tenant_id, _ in looked_at]) as conn:
+            heads = await feed.heads(conn, [tenant_id for tenant_id, _ in looked_at])
+        for tenant_id, tenant in looked_at:
             head = heads.get(tenant_id, feed.Head())
             if tenant.epoch and head.epoch != tenant.epoch:
                 log.warning("feed_restored", tenant_id=tenant_id)

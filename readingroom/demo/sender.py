@@ -52,6 +52,7 @@ def send(  # noqa: PLR0913 - each says something else about one association
         ae.add_requested_context(sop_class, transfer_syntax)
     association = ae.associate(host, port, ae_title=called)
     if not association.is_established:
+        _end(association)
         raise NotAssociated(f"{called} at {host}:{port} did not take the association of {aet}")
     sent: list[Sent] = []
     alive = True
@@ -70,7 +71,7 @@ def send(  # noqa: PLR0913 - each says something else about one association
 
 
 def _end(association: Association) -> None:
-    """Release; when the server has died, pynetdicom leaves the socket open."""
+    """Release; when the server is not there or has died, pynetdicom leaves the socket open."""
     if association.is_established:
         association.release()
     association.join(_END_S)

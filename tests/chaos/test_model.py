@@ -16,7 +16,7 @@ FIRST = int(os.environ.get("CHAOS_SEED", "0"))
 _NOTICED_WITHIN = 8000  # nights; most mutants are caught in the first hundred
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600 + NIGHTS // 20)
 def test_no_night_breaks_a_promise() -> None:
     processes = os.cpu_count() or 1
     shares = [range(FIRST + n, FIRST + NIGHTS, processes) for n in range(processes)]

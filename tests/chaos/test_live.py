@@ -1,0 +1,81 @@
+"""A whole stack at work while its processes are killed and frozen at random: nothing is lost, nothing happens twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import pytest
+
+from readingroom import orphans
+from readingroom.demo.instance import Instance
+from readingroom.demo.world import groups, people
+from readingroom.settings import Settings
+from tests.chaos.checker.invariants import violations
+from tests.chaos.crowd import Crowd
+from tests.chaos.faults import FROZEN, KILLED, Chaos
+from tests.chaos.read import read
+from tests.chaos.tape import Tape
+from tests.conftest import short_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.chaos.checker.history import History
+
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "180"))
+SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+_STACK = {"READINGROOM_GATEWAYS": "2", "READINGROOM_SHARD_HOSTS": "2", "READINGROOM_INFERENCE_WORKERS": "1"}
+_READ_WITHIN_S = 60.0
+
+
+async def lived(data: Path, seed: int, for_s: float) -> tuple[History, Chaos, list[Crowd], bool]:
+    """Live it: return what was recorded, what was done to the stack, who was there, and whether boards agreed."""
+    rnd, tape = random.Random(seed), Tape()
+    instance, world = Instance(data), groups()
+    with patch.dict(os.environ, _STACK):
+        await instance.start()
+    try:
+        await people(Settings(data=data), world)
+        crowds = [Crowd(instance, group, tape, random.Random(f"{seed}/{group.short}")) for group in world]
+        chaos = Chaos(data, tape, rnd)
+        for crowd in crowds:
+            await crowd.come()
+        await chaos.run(for_s)
+        await asyncio.gather(*(crowd.finish(_READ_WITHIN_S) for crowd in crowds))
+        failed = [what for crowd in crowds for what in crowd.failed]
+        assert failed == []
+        agreed = all([await crowd.board.compare() for crowd in crowds])
+        for crowd in crowds:
+            await crowd.go()
+        history = tape.onto(await read(Settings(data=data).admin_dsn))
+    finally:
+        await instance.stop()
+        orphans.sweep(data)
+    return history, chaos, crowds, agreed
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(SECONDS * 2 + 600)
+def test_nothing_is_lost_and_nothing_happens_twice_whatever_is_killed_or_frozen() -> None:
+    print(f"chaos: seed {SEED}, {SECONDS:.0f} s; again by CHAOS_SEED={SEED}", flush=True)  # noqa: T201 - how to repeat it
+    with short_directory("rr-chaos-") as data:
+        history, chaos, crowds, agreed = asyncio.run(lived(data, SEED, SECONDS))
+    told = violations(history)
+    counted = {
+        "faults": len(history.faults), "studies": len(history.rows), "events": len(history.entries),
+        "images stored": len(history.stored), "commands": len(history.attempts), "heard": len(history.heard),
+        "breaches": sum(e.type == "SlaBreached" for e in history.entries), "violations": len(told),
+    }  # fmt: skip
+    print(f"chaos: {json.dumps(counted)}; {', '.join(chaos.done)}")  # noqa: T201 - what the run was worth
+    assert told == []
+    assert agreed
+    assert sum(len(crowd.sent) for crowd in crowds) >= SECONDS / 10
+    assert {e.type for e in history.entries} >= {"Offered", "Accepted", "FinalSigned", "SlaBreached", "Assigned"}
+    if SECONDS >= 120:
+        assert {kind for kind in KILLED if any(kind in what.kind for what in history.faults)} == set(KILLED)
+        assert {kind for kind in FROZEN if any(f.kind == f"{kind} frozen" for f in history.faults)} == set(FROZEN)
