@@ -15,7 +15,7 @@ from actors.radiologist.actor import RadiologistActor
 from actors.study.actor import StudyActor
 from actors.tenant.actor import TenantActor
 from actors.told import FORWARD, Later, Spent, sealed
-from storage import answers
+from storage import answers, hydrate
 from storage.commit import Away, Lost
 from storage.hydrate import Site
 from tests.chaos.model.store import TENANT
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Generator
     from datetime import datetime
 
-    from actors.domain.commands import Envelope, FireTimer
+    from actors.domain.commands import Envelope, FireTimer, Patient
     from actors.domain.identity import Key
+    from actors.domain.study import Study
     from actors.domain.unit import Unit
     from tests.chaos.model.store import Store
 
@@ -143,6 +144,19 @@ class Host:
         return self
 
     @property
+    def reads(self) -> Host:
+        """Studies by key."""
+        return self
+
+    async def study(self, key: Key) -> tuple[Study, Patient | None]:
+        async with self.scope([key.tenant_id]) as conn:
+            return await hydrate.study(conn, key.tenant_id, key.name)  # type: ignore[arg-type]
+
+    async def rev(self, key: Key) -> int:
+        async with self.scope([key.tenant_id]) as conn:
+            return (await hydrate.current_revs(conn, [(key.tenant_id, key.name)]))[0]  # type: ignore[arg-type]
+
+    @property
     def directory(self) -> Host:
         """Names and policies."""
         return self
@@ -168,6 +182,9 @@ class Host:
 
     async def policy_of(self, _tenant: str, _version: int) -> Policy:
         return POLICY
+
+    async def shadow(self, _tenant: str) -> None:
+        return None
 
     def reading_elsewhere(self, _tenant: str) -> set[str]:
         return set()

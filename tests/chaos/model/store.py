@@ -180,12 +180,19 @@ class Store:
         """Do what a statement does."""
         _QUERIES[query](self, *args)
 
-    def _study(self, _tenant: str, uid: str) -> list[dict[str, Any]]:
+    def _studies(self, _tenants: list[str], uids: list[str]) -> list[dict[str, Any]]:
+        return [self._study(uid) for uid in uids]
+
+    def _study(self, uid: str) -> dict[str, Any]:
         row, doc = self.rows.get(uid, (None, None))
         rev = row.rev if row else 0
         patient = self._patient(TENANT, row.patient_id if row else "")
         plain = patient[0] if patient else dict.fromkeys(_DEMOGRAPHICS)
-        return [{"doc": doc, "rev": rev, "more": self.last.get(f"study/{uid}", (0, ""))[0] > rev} | plain]
+        more = self.last.get(f"study/{uid}", (0, ""))[0] > rev
+        return {"tenant_id": TENANT, "study_uid": uid, "doc": doc, "rev": rev, "more": more} | plain
+
+    def _revs(self, _tenants: list[str], uids: list[str]) -> list[dict[str, Any]]:
+        return [{"rev": self.rows[uid][0].rev if uid in self.rows else 0} for uid in uids]
 
     def _patient(self, _tenant: str, patient_id: str) -> list[dict[str, Any]]:
         known = self.patients.get(patient_id)
@@ -240,8 +247,10 @@ def _none(*_: Any) -> list[dict[str, Any]]:
 
 
 _QUERIES: dict[str, Callable[..., list[dict[str, Any]]]] = {
-    hydrate.STUDY: Store._study,
-    hydrate.REV: lambda s, _t, uid: [{"rev": s.rows[uid][0].rev}] if uid in s.rows else [],
+    hydrate.STUDIES: Store._studies,
+    hydrate.REVS: Store._revs,
+    hydrate.OF_PATIENT: _none,
+    hydrate.PRESENCE: lambda s, _t, who: [{"state": s.people[who].state}] if who in s.people else [],
     hydrate.OPEN: lambda s, _t: [{"study_uid": u, "doc": doc} for u, (row, doc) in s.rows.items() if row.open],
     hydrate.STEPS: lambda s, _t, known: [
         {"study_uid": u, "rev": row.rev, "open": row.open} for u, (row, _) in s.rows.items() if row.open or u in known
