@@ -105,6 +105,8 @@ COMMANDS: dict[str, tuple[Callable[[Study], Any], Principal | None]] = {
     "start reading another's": (lambda _: c.StartReading(), BOB),
     "release": (lambda _: c.Release("tired"), ADA),
     "release by a manager": (lambda _: c.Release("called away"), MAX),
+    "recall": (lambda s: c.Recall(s.step, "her shift is over"), None),
+    "recall what has changed": (lambda s: c.Recall(s.step - 1, "her shift is over"), None),
     "save a draft": (lambda s: c.SaveDraft(_held(s), {"findings": "y"}), ADA),
     "save an old draft": (lambda s: c.SaveDraft(_held(s) + 7, {"findings": "y"}), ADA),
     "sign prelim": (lambda s: c.Sign(SignKind.PRELIM, _held(s)), ADA),

@@ -114,6 +114,8 @@ STUDY: dict[str, dict[str, str]] = {
         "wrong_status": "ordered unread offered prelim final cancelled",
         "Released": "assigned reading",
     },
+    "recall": {"-": "unknown ordered unread reading prelim final cancelled moved", "Released": "offered assigned"},
+    "recall what has changed": {"-": "unknown ordered unread offered assigned reading prelim final cancelled moved"},
     "save a draft": {
         "not_found": "unknown moved",
         "not_assigned": "ordered unread offered cancelled",

@@ -60,7 +60,9 @@ def _wrong(after: After) -> str:  # noqa: PLR0911 - one line an event
             stranger = entry.type != "OfferExpired" and entry.by != who
             return "after it expired" if late else "before its time" if early else "by another" if stranger else ""
         case "Released":
-            return "" if before.assigned_to == who else f"by {who}, held by {before.assigned_to}"
+            return (
+                "" if before.reader == who else f"of {who}, held by {before.reader}"
+            )  # an open offer is taken back too
         case kind if kind in _OWNERS:
             return "" if before.assigned_to == who == entry.by else f"by {who}, held by {before.assigned_to}"
         case "FinalSigned":

@@ -218,3 +218,7 @@ class Host:
     async def find(self, tenant_id: str, user_id: str, idem: str) -> tuple[bytes, dict[str, Any]] | None:
         async with self.scope([tenant_id]) as conn:
             return await answers.find(conn, tenant_id, user_id, idem)  # type: ignore[arg-type]
+
+    async def set_aside(self, key: Key, envelope: Envelope, exc: Exception) -> None:
+        """Nothing in the model is poison."""
+        raise AssertionError(f"{key} fails on {type(envelope.command).__name__}") from exc

@@ -7,6 +7,7 @@ the seed alone. After the night one copy is left undisturbed, and then everythin
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from actors.domain import commands as c
@@ -152,7 +153,7 @@ class Night:
         reader = rnd.choice(self.readers)
         mine = Principal(study.reader, TENANT, Role.RADIOLOGIST) if study.reader and rnd.random() < 0.9 else reader
         offer = study.granted or "none"
-        match rnd.randrange(15):
+        match rnd.randrange(16):
             case 0 | 1 | 2:
                 self.person(key, c.Accept(offer), mine, "accept", uid)
             case 3:
@@ -172,6 +173,8 @@ class Night:
             case 12:
                 self.store.set_cap(reader.user_id, rnd.randint(1, 3))
             case 13:
+                self.store.set_shift(reader.user_id, self.store.now + timedelta(seconds=rnd.choice([-1, 60, 86400])))
+            case 14:
                 clock = c.PauseClock if rnd.random() < 0.5 else c.ResumeClock
                 self.person(key, clock(study.step, "contrast"), MAX, "clock", uid)
             case _:

@@ -11,7 +11,7 @@ import msgspec
 
 from actors.domain.study import Study, load
 from actors.domain.tally import COUNTERS
-from storage import answers, heads, hydrate, journal, staff, timers
+from storage import answers, decisions, heads, hydrate, journal, staff, timers
 from storage.commit import Deposed, Fenced, Late
 from tests.chaos.checker.history import Armed, Cap, Entry, Fed, History, Seen
 
@@ -45,6 +45,7 @@ class Person:
     study_uid: str | None = None
     load: int = 0
     shown: str = ""  # what the feed last told of her
+    shift_ends: datetime | None = None  # None: she works by no roster
 
 
 class Store:
@@ -71,6 +72,11 @@ class Store:
         self.people.setdefault(who, Person(cap)).cap = cap
         self.roster += 1
         self.caps.append(Cap(TENANT, who, self.now, cap))
+
+    def set_shift(self, who: str, ends_at: datetime) -> None:
+        """Change when somebody's shift ends."""
+        self.people[who].shift_ends = ends_at
+        self.roster += 1
 
     def study(self, uid: str) -> Study:
         """Return a study as its row says; an empty one when nobody knows it."""
@@ -174,11 +180,13 @@ class Store:
 
     async def fetch(self, query: str, *args: Any) -> list[dict[str, Any]]:
         """Return the rows of one of the queries that the actors know, found by its constant."""
+        if query not in _QUERIES:
+            raise NotImplementedError(f"the store of the model does not know this query yet: {query}")
         return _QUERIES[query](self, *args)
 
     async def execute(self, query: str, *args: Any) -> None:
         """Do what a statement does."""
-        _QUERIES[query](self, *args)
+        await self.fetch(query, *args)
 
     def _studies(self, _tenants: list[str], uids: list[str]) -> list[dict[str, Any]]:
         return [self._study(uid) for uid in uids]
@@ -205,6 +213,19 @@ class Store:
             for who, p in self.people.items()
             if only in {None, who}
         ]  # fmt: skip
+
+    def _shifts(self, _tenant: str, only: str | None) -> list[dict[str, Any]]:
+        return [
+            {
+                "user_id": who,
+                "starts_at": BEGIN - timedelta(days=1),
+                "ends_at": p.shift_ends,
+                "kind": "duty",
+                "breaks": "[]",
+            }
+            for who, p in self.people.items()
+            if p.shift_ends and only in {None, who}
+        ]
 
     def _shown(self, _tenant: str, who: list[str], shown: list[str]) -> list[dict[str, Any]]:
         for user_id, text in zip(who, shown, strict=True):
@@ -257,10 +278,14 @@ _QUERIES: dict[str, Callable[..., list[dict[str, Any]]]] = {
     ],
     hydrate.SOME: lambda s, _t, uids: [{"study_uid": u, "doc": s.rows[u][1]} for u in uids if u in s.rows],
     hydrate.PATIENT: Store._patient,
+    hydrate.NAME: lambda _s, who: [{"name": who}],
     hydrate.ON_CALL: _none,
     staff.ROSTER_REV: lambda s, _t: [{"rev": s.roster}],
     staff.MEMBERS: Store._members,
-    staff.SHIFTS: _none,
+    staff.SHIFTS: Store._shifts,
+    decisions.SEEN: _none,
+    decisions.DAYS: _none,
+    decisions.KEEP: _none,
     staff.ABSENCES: _none,
     staff.SHOWN: Store._shown,
     answers.KNOWN: lambda s, _t, user, idems: [{"idem": i} for i in idems if (user, i) in s.answers],
