@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import structs
 
 from actors.domain.assignment.explain import Numbers, explained
+from actors.domain.assignment.foresight import foreseen
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.order import ranked
 from actors.domain.assignment.points import Points
@@ -100,9 +101,21 @@ class _Round:
         for i in rows:
             if table.pool[i].patient_id:
                 self._patients.setdefault(table.pool[i].patient_id, []).append(i)
+        if not table.rules.matching:
+            return self._one_by_one(rows)
+        rows = self._families_first(rows)
+        choices = self._one_by_one([i for i in rows if table.stat[i]])
+        rows = [i for i in rows if table.may[i].any()]
+        self._place = {i: n for n, i in enumerate(rows)}
+        for i, j in foreseen(table, rows):
+            if table.may[i, j]:  # a patient's studies go together: one may have gone with another
+                choices += self._with_siblings(i, j, self._points.of(np.array([i]))[:, 0])
+        return choices + self._one_by_one([i for i in rows if table.may[i].any()])
+
+    def _one_by_one(self, rows: list[int]) -> list[Choice]:
+        """Give them in their order, or matched as many at a time as there are readers with room."""
+        table = self._table
         choices: list[Choice] = []
-        if table.rules.matching:
-            rows = self._families_first(rows)
         while rows:
             self._place = {i: n for n, i in enumerate(rows)}
             columns = int(np.count_nonzero(table.may.any(axis=0)))

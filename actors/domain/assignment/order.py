@@ -86,7 +86,12 @@ def _cmu(table: Table) -> Keys:
 
 
 def _gcmu(table: Table) -> Keys:
-    return (_level(table), -marginal(table) * _fastest(table), table.started)
+    mu = _fastest(table)
+    index = marginal(table) * mu
+    power = table.rules.cost.advantage
+    if table.rules.matching and power and table.present.any():
+        index = index * (mu * table.by_kind[:, table.present].mean(axis=1)[table.kind]) ** power
+    return (_level(table), -index, table.started)
 
 
 ORDERS: dict[str, Callable[[Table], Keys]] = {

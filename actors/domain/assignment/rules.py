@@ -47,13 +47,16 @@ class Cost(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     steepness rises from 0 at ``wall_from`` to 1 at due and stays there (generalised cμ: van Mieghem 1995).
     """
 
-    weight: ByPriority = ByPriority(STAT=10000.0, URGENT=12.0, ROUTINE=12.0)
-    floor: Weight = 0.2
+    weight: ByPriority = ByPriority(STAT=10000.0, URGENT=12.0, ROUTINE=60.0)
+    floor: Weight = 0.3
     power: Annotated[float, Meta(ge=1, le=6)] = 2.0
-    wall: Weight = 20.0
-    wall_from: Share = 0.6
+    wall: Weight = 5.0
+    wall_from: Share = 0.3
     late: Share = 1.0  # share of the wall that is left once it is late
-    critical: Weight = 8.0  # times P(critical): how much more a critical finding costs
+    critical: Weight = 1.0  # times P(critical): how much more a critical finding costs
+    advantage: Annotated[float, Meta(ge=0, le=8)] = (
+        3.0  # when matching: power of (mean minutes of those present / hers)
+    )
 
 
 class Suspicion(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,8 +79,8 @@ class Balance(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     speed: Weight = 1.0  # a minute of expected reading
     load: Weight = 30.0  # full against empty
-    surplus: Weight = 0.2  # a minute read more than her share, carried over
-    surplus_max_min: Weight = 120.0
+    surplus: Weight = 3.0  # a minute read more than her share, carried over
+    surplus_max_min: Weight = 30.0  # so that a STAT in hand still counts for more
     stat: Weight = 200.0  # a STAT in hand, against a further STAT
     prior: Weight = 15.0  # she read the patient's earlier study
     patient: Weight = 400.0  # she has a study of the patient in hand
@@ -95,6 +98,7 @@ class Rules(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     order: Order = "gcmu"
     choose: Choose = "least_cost"
     matching: bool = True
+    horizon_min: Positive | None = 60.0  # of a matching that weighs who is free soon; None: who has room now only
     cost: Cost = Cost()
     suspicion: Suspicion = Suspicion()
     age_cap_s: ByPriority = ByPriority(STAT=1800.0, URGENT=14400.0, ROUTINE=86400.0)  # older goes with the STATs

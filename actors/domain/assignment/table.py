@@ -142,6 +142,7 @@ class Table:
         self._standing: dict[int, Reader] = {}
         self._open: dict[int, int] = {}  # readers with room: their columns in what follows
         self._limit = np.zeros((len(pool), 0))  # until when she could finish it: shift, licence, privilege
+        self.soon = np.zeros((len(pool), len(readers)), bool)  # as ``may``, had they room for one more
         self._columns()
         self._rows(minutes)
         self.may = self._may()
@@ -209,7 +210,6 @@ class Table:
         privilege = self._by_value([d.privilege for d in wants], few, lambda v, r: _until(v, r.privileges, now))
         limit = self._limit = np.minimum(np.minimum(licence, privilege), self.shift[columns])
         may: NDArray[np.bool_] = (done_at <= limit) & (limit > now)
-        may &= self.load[columns] < np.where(stat, self.capacity[columns] + OVER_CAP, self.room[columns])
         ease = _eased(now - self.started, self.rules)
         least = np.where(ease < 1, np.array([d.level for d in wants]), 1)[:, None]
         may &= self._by_value([d.modality for d in wants], few, lambda v, r: _level(v, r.modalities)) >= least
@@ -225,6 +225,8 @@ class Table:
         for n, j in enumerate(few):
             if self.readers[j].conflicts:
                 may[:, n] &= np.array([self.readers[j].conflicts.isdisjoint(_ties(w)) for w in pool], bool)
+        self.soon[:, columns] = may
+        may &= self.load[columns] < np.where(stat, self.capacity[columns] + OVER_CAP, self.room[columns])
         return may
 
     def _never(self, waiting: Waiting) -> list[str]:
