@@ -36,6 +36,10 @@ class Directory:
         async with self._db.scope(tenants) as conn:
             self._reading = await hydrate.reading(conn)
 
+    def forget(self, tenant_id: str) -> None:
+        """Read a tenant's sites and policy anew when they are next asked for."""
+        self._known.pop(tenant_id, None)
+
     def reading_elsewhere(self, tenant_id: str) -> set[str]:
         """Return who is reading for another group."""
         return {who for who, where in self._reading.items() if where - {tenant_id}}

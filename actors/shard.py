@@ -24,7 +24,7 @@ from actors.committer import Committer
 from actors.directory import Directory
 from actors.domain.commands import Assign, Claim, Envelope, FireTimer, ImagesArrived
 from actors.domain.errors import BadPayload, ReadingRoomError, Retry
-from actors.domain.identity import Key, divide
+from actors.domain.identity import Key, divide, tenant_key
 from actors.firing import Firing
 from actors.inbox import Inbox
 from actors.letters import DeadLetters
@@ -135,7 +135,8 @@ class ShardHost:
         self._timers = self._firing.timers
         meters.TIMERS_ARMED.set_function(lambda: len(self._timers))
         self._inbox = Inbox(self, self.ask)
-        self._nudges.start({"inbox": self._woken, "placement": lambda _: self.tenure.doubt()})
+        heard = {"inbox": self._woken, "roster": self._changed, "placement": lambda _: self.tenure.doubt()}
+        self._nudges.start(heard)
         self._committer.start()
         self._timers.start()
         self._inbox.start()
@@ -304,6 +305,12 @@ class ShardHost:
             await self._letters.note(key, envelope, exc)
 
     # -- inbox, timers, pulse -----------------------------------------------------------------
+    def _changed(self, tenant_id: str) -> None:
+        """Let a tenant's decider look at once: its readers, their hours or its policy have changed."""
+        self.directory.forget(tenant_id)
+        if self.tenure.holds(key := tenant_key(tenant_id)):
+            self._tick(key)
+
     def _woken(self, shard: str) -> None:
         if not shard.isdigit() or any(int(shard) == mine for _, mine in self.tenure.held):
             self._inbox.wake()

@@ -42,12 +42,7 @@ async def write(call: Call) -> dict[str, Any]:
         await policies.write(conn, who.tenant_id, body, who.user_id)
         return body
 
-    return await _changed(call, await once(call, work))
-
-
-async def _changed(call: Call, answer: dict[str, Any]) -> dict[str, Any]:
-    await call.deps.sessions.tell(f"tenant:{call.who.tenant_id}")
-    return answer
+    return await once(call, work)
 
 
 # -- versions -------------------------------------------------------------------------------------
@@ -113,14 +108,13 @@ async def mode(call: Call) -> dict[str, Any]:
         to = Mode(said.mode)
         return await policies.set_mode(conn, who.tenant_id, call.seen["version"], to, said.was, who.user_id)
 
-    return await _changed(call, await once(call, work))
+    return await once(call, work)
 
 
 async def rollback(call: Call) -> dict[str, Any]:
     """Make a version live again that was live before."""
     who = call.who
-    answer = await once(call, lambda conn: policies.rollback(conn, who.tenant_id, call.seen["version"], who.user_id))
-    return await _changed(call, answer)
+    return await once(call, lambda conn: policies.rollback(conn, who.tenant_id, call.seen["version"], who.user_id))
 
 
 async def comparison(call: Call) -> dict[str, Any]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 async def once(call: Call, work: Callable[[Connection], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     """Do the work in the view of the session, and keep its answer; the same key again is answered, not repeated.
 
+    Deciders hear that something of their tenant has changed.
+
     Raises:
         BadPayload: the key came with another request before.
         ReadingRoomError: the work's refusal; nothing happened.
@@ -29,10 +31,10 @@ async def once(call: Call, work: Callable[[Connection], Awaitable[dict[str, Any]
         await answers.hold(conn, who.tenant_id, who.user_id, idem)
         known = await answers.find(conn, who.tenant_id, who.user_id, idem)
         if known is None:
-            answer = await work(conn)
-            await answers.keep(conn, who.tenant_id, who.user_id, idem, digest, answer)
-            return answer
+            known = (digest, await work(conn))
+            await answers.keep(conn, who.tenant_id, who.user_id, idem, *known)
     if known[0] != digest:
         message = "This Idempotency-Key came with another request: send a new one."
         raise BadPayload(message, {"field": "Idempotency-Key"})
+    await call.deps.sessions.tell(who.tenant_id, "roster")
     return known[1]

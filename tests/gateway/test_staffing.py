@@ -132,6 +132,29 @@ async def test_a_changed_capacity_is_told_and_acted_upon_within_seconds(rest: Wo
         await client.close()
 
 
+async def test_a_day_off_is_acted_upon_within_seconds(rest: World) -> None:
+    by = Principal(rest.ids["ada"], "north", Role.RADIOLOGIST)
+    await rest.refs.ask(radiologist_key("north", by.user_id), Envelope(ObservePresence(connected=True), by))
+    await shift(rest, "ada", -1, 8)
+    away = {"radiologist_id": by.user_id, "starts_at": at(-0.5), "ends_at": at(8)}
+    absence = (await rest.post("/api/absences", away, "max")).json
+    row = await rest.ordered("A1", priority="STAT")
+    await rest.images(row["study_uid"])
+
+    async def status() -> str:
+        return str((await rest.get(f"/api/studies/{row['study_uid']}", "max")).json["status"])
+
+    async with asyncio.timeout(20):
+        while await status() == "ordered":
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(1)
+    assert await status() == "unread"
+    assert (await rest.call("DELETE", f"/api/absences/{absence['absence_id']}?version=1", who="max")).status == 200
+    async with asyncio.timeout(5):
+        while await status() != "offered":
+            await asyncio.sleep(0.02)
+
+
 def _reader(client: LiveClient, user_id: str) -> dict[str, Any]:
     return client.readers.get(user_id, {"load": None, "capacity": None})
 

@@ -3,7 +3,7 @@ import { type ReactElement, useEffect, useState } from 'react';
 import type { Row } from '../live/wire';
 import { getHistory, type Step } from '../state/api';
 import type { OfferCard, OfferDesk } from '../state/offers';
-import { me, readerOf, useNow } from '../state/room';
+import { live, me, readerOf, useNow } from '../state/room';
 import { Button } from '../ui/controls';
 import { secondsLeft, useSlow } from '../ui/offer';
 import { Acuity, AiCard, ClockView, IdentityBlock, Readiness, SiteBadge } from '../ui/pieces';
@@ -100,6 +100,7 @@ export function Detail({ row, desk, onOpen, onDecline }: DetailProps): ReactElem
   const steps = useHistory(row.study_uid, row.rev);
   const { card } = desk;
   const slow = useSlow(card);
+  const reading = card ? [...live().mine.values()].find((one) => one.reading_by) : undefined;
   const offered = card?.row.study_uid === row.study_uid && (card.phase === 'open' || card.phase === 'sending');
   return (
     <aside className="panel detail" aria-label="Selected study">
@@ -143,7 +144,13 @@ export function Detail({ row, desk, onOpen, onDecline }: DetailProps): ReactElem
         </section>
         {offered && card ? (
           <section className="sec">
-            <WhyYou studyUid={row.study_uid} why={card.why} />
+            <WhyYou
+              studyUid={row.study_uid}
+              why={card.why}
+              offerId={card.offerId}
+              reading={reading ?? null}
+              nowMs={now}
+            />
           </section>
         ) : null}
         {steps.length > 0 ? (
