@@ -31,9 +31,13 @@ class Raw:
 
     def associate(self, aet: str = "NORTH_MAIN", sop_class: str = CT, transfer_syntax: str = EXPLICIT) -> int:
         """Ask for one context; return the type of the PDU that answers."""
+        return self.associate_as(aet, "READINGROOM", sop_class, transfer_syntax)[0]
+
+    def associate_as(self, aet: str, called: str, sop_class: str, transfer_syntax: str) -> tuple[int, bytes]:
+        """Ask for one context; return the PDU that answers."""
         ask = A_ASSOCIATE()
         ask.application_context_name = "1.2.840.10008.3.1.1.1"
-        ask.calling_ae_title, ask.called_ae_title = aet, "READINGROOM"
+        ask.calling_ae_title, ask.called_ae_title = aet, called
         context = build_context(sop_class, transfer_syntax)
         context.context_id = 1
         ask.presentation_context_definition_list = [context]
@@ -44,7 +48,7 @@ class Raw:
         pdu = A_ASSOCIATE_RQ()
         pdu.from_primitive(ask)
         self.sock.sendall(pdu.encode())
-        return self.pdu()[0]
+        return self.pdu()
 
     def pdu(self) -> tuple[int, bytes]:
         """Return type and value of the next PDU; type 0 when the connection is closed."""
