@@ -6,7 +6,7 @@ STAMP := .venv/.stamp
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .NOTPARALLEL:
-.PHONY: help setup peers browser demo check format test test-python chaos bench lock clean
+.PHONY: help setup peers browser demo check format test test-python chaos fuzz bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -60,6 +60,9 @@ test-python:
 
 chaos: setup ## Ten minutes of kills, freezes and a partition, and 100,000 random nights of the model; CHAOS_SEED=N again
 	CHAOS_SECONDS=600 CHAOS_NIGHTS=100000 .venv/bin/pytest -s tests/chaos -o timeout=5400
+
+fuzz: setup ## What listens to strangers, a minute a part
+	FUZZ_S=60 .venv/bin/pytest -q tests/dicom/test_fuzz.py
 
 bench: setup ## Every benchmark, as JSON
 	@for b in benchmarks/[a-z]*.py; do [ "$$b" = benchmarks/harness.py ] || $(PY) $$b --json; done

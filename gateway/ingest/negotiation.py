@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ from gateway.ingest.part10 import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# What it finds odd is said by the answer; its own log may quote titles.
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 MAX_PDU_BYTES = 1 << 17
 VERIFICATION = "1.2.840.10008.1.1"

@@ -24,7 +24,7 @@ def encodings(specific_character_set: bytes) -> Encodings:
         warnings.simplefilter("ignore")
         try:
             return tuple(charset.convert_encodings(terms)) or DEFAULT
-        except LookupError:
+        except (LookupError, ValueError):
             return DEFAULT
 
 

@@ -35,19 +35,7 @@ class Raw:
 
     def associate_as(self, aet: str, called: str, sop_class: str, transfer_syntax: str) -> tuple[int, bytes]:
         """Ask for one context; return the PDU that answers."""
-        ask = A_ASSOCIATE()
-        ask.application_context_name = "1.2.840.10008.3.1.1.1"
-        ask.calling_ae_title, ask.called_ae_title = aet, called
-        context = build_context(sop_class, transfer_syntax)
-        context.context_id = 1
-        ask.presentation_context_definition_list = [context]
-        length, identity = MaximumLengthNotification(), ImplementationClassUIDNotification()
-        length.maximum_length_received = 16384
-        identity.implementation_class_uid = "1.2.3.4"
-        ask.user_information = [length, identity]
-        pdu = A_ASSOCIATE_RQ()
-        pdu.from_primitive(ask)
-        self.sock.sendall(pdu.encode())
+        self.sock.sendall(proposal(aet, called, sop_class, transfer_syntax))
         return self.pdu()
 
     def pdu(self) -> tuple[int, bytes]:
@@ -92,6 +80,24 @@ class Raw:
             return -1
         at = value.index(struct.pack("<HHI", 0, 0x0900, 2)) + 8
         return int(struct.unpack_from("<H", value, at)[0])
+
+
+def proposal(aet: str, called: str, sop_class: str, transfer_syntax: str) -> bytes:
+    """Return an A-ASSOCIATE-RQ for one context."""
+    ask = A_ASSOCIATE()
+    ask.application_context_name = "1.2.840.10008.3.1.1.1"
+    ask.calling_ae_title, ask.called_ae_title = aet, called
+    context = build_context(sop_class, transfer_syntax)
+    context.context_id = 1
+    ask.presentation_context_definition_list = [context]
+    length, identity = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received = 16384
+    identity.implementation_class_uid = "1.2.3.4"
+    ask.user_information = [length, identity]
+    pdu = A_ASSOCIATE_RQ()
+    pdu.from_primitive(ask)
+    encoded: bytes = pdu.encode()
+    return encoded
 
 
 def command(sop_uid: str, sop_class: str = CT, operation: int = 1) -> bytes:
