@@ -12,6 +12,7 @@ const ENTRIES: Record<string, string> = {
   'reading-room-mode': at('src/mode/index.ts'),
   login: at('src/login/main.ts'),
   board: at('src/board/main.tsx'),
+  staff: at('src/staff/main.tsx'),
 };
 
 export default defineConfig({

@@ -1,4 +1,4 @@
-"""The two pages that do not load OHIF: log-in and board. Each is a shell around one built module."""
+"""The pages that do not load OHIF: log-in, board, readers and rules. Each is a shell around one built module."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _SHELL = """<!doctype html>
 
 LOGIN = _SHELL.format(title="Sign in", name="login")
 BOARD = _SHELL.format(title="Board", name="board")
+STAFF = _SHELL.format(title="Readers and rules", name="staff")
 MISSING = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Not built · Reading Room</title></head>
 <body><h1>The viewer is not built</h1>

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.auth import COOKIE
 from gateway.viewer.config import config_script
-from gateway.viewer.pages import BOARD, LOGIN, MISSING
+from gateway.viewer.pages import BOARD, LOGIN, MISSING, STAFF
 
 if TYPE_CHECKING:
     from gateway.deps import Deps
@@ -50,6 +50,7 @@ def routes(deps: Deps) -> list[web.RouteDef]:
     return [
         web.get("/login", _login),
         web.get("/board", _board),
+        web.get("/staff", _staff),
         web.get("/", _viewer),
         web.get("/reading-room", _viewer),
         web.get("/reading-room/{source}", _viewer),
@@ -96,6 +97,11 @@ def _without_session(request: web.Request) -> None:
 async def _board(_: web.Request) -> web.StreamResponse:
     # Not redirected: a wall shows it with a token of its own, and the page sends people to the log-in.
     return _html(BOARD, PAGE_POLICY)
+
+
+async def _staff(request: web.Request) -> web.StreamResponse:
+    _without_session(request)
+    return _html(STAFF, PAGE_POLICY)
 
 
 async def _viewer(request: web.Request) -> web.StreamResponse:

@@ -111,6 +111,37 @@ async function theBoard(page) {
   expect((await page.locator('.bd-row').count()) === 1, 'the search finds one');
 }
 
+async function readersAndRules(page) {
+  await logIn(page, base, manager.email, manager.password, '/staff');
+  const capacity = page.getByLabel(/^Studies at a time/).first();
+  await capacity.fill('7');
+  await capacity.press('Enter');
+  await page.getByText('holds 7 at a time').waitFor();
+  await page.getByLabel('The sheet').fill('email,starts,ends\nnobody@example.org,2027-03-13 22:00,06:00\n');
+  await page.getByRole('button', { name: 'Try' }).click();
+  await page.getByText('Line 2, email').waitFor();
+  expect(await page.getByRole('button', { name: 'Take' }).isDisabled(), 'a wrong sheet may be taken');
+  const people = await violations(page);
+  expect(people.length === 0, `axe, readers: ${people.join('; ')}`);
+  await picture(page, 'staff-readers');
+  await page.getByRole('button', { name: 'Policy' }).click();
+  await page.getByRole('button', { name: /^Begin with/ }).click();
+  const text = page.getByLabel('The policy as JSON');
+  const policy = JSON.parse(await text.inputValue());
+  await text.fill(JSON.stringify({ ...policy, capacity: 6 }));
+  await page.getByRole('button', { name: 'Keep as draft' }).click();
+  await page.getByText(/Version \d+ is a draft/).waitFor();
+  await page.getByRole('button', { name: 'Try in the shadow' }).first().click();
+  await page.getByText('In the shadow: decides, acts on nothing', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Compare' }).first().click();
+  await page.getByText('It has decided nothing in the shadow yet.').waitFor();
+  const rules = await violations(page);
+  expect(rules.length === 0, `axe, policy: ${rules.join('; ')}`);
+  await picture(page, 'staff-policy');
+  await page.getByRole('button', { name: 'Back to draft' }).first().click();
+  await page.getByText('Draft, without effect', { exact: true }).waitFor();
+}
+
 async function theBoardOnAPhone(page) {
   await logIn(page, base, manager.email, manager.password, '/board');
   await page.locator('.bd-row').nth(2).waitFor();
@@ -139,6 +170,7 @@ await run(async ({ person, faults }) => {
   await theOffer(desk);
   await theViewer(desk);
   await theBoard(await person());
+  await readersAndRules(await person());
   await theBoardOnAPhone(await person({ viewport: { width: 390, height: 844 } }));
   const before = faults.length;
   await theLostLine(desk);

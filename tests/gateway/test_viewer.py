@@ -62,7 +62,9 @@ async def test_missing_file_is_404_and_never_a_page(client: Client, path: str) -
     assert "Reading Room" not in await answer.text()
 
 
-@pytest.mark.parametrize("path", ["/", "/reading-room?StudyInstanceUIDs=1.2.3&x=2", "/reading-room/readingroom"])
+@pytest.mark.parametrize(
+    "path", ["/", "/staff", "/reading-room?StudyInstanceUIDs=1.2.3&x=2", "/reading-room/readingroom"]
+)
 async def test_page_asks_for_a_log_in_first_and_comes_back(client: Client, path: str) -> None:
     answer = await client.get(path, allow_redirects=False)
     assert answer.status == 303
@@ -72,7 +74,7 @@ async def test_page_asks_for_a_log_in_first_and_comes_back(client: Client, path:
     assert (await client.get(path, headers=LOGGED_IN)).content_type == "text/html"
 
 
-@pytest.mark.parametrize("path", ["/login", "/board", "/"])
+@pytest.mark.parametrize("path", ["/login", "/board", "/staff", "/"])
 async def test_no_page_takes_inline_scripts_or_frames(client: Client, path: str) -> None:
     answer = await client.get(path, headers=LOGGED_IN)
     rules = {rule.split()[0]: rule for rule in answer.headers["Content-Security-Policy"].split("; ")}

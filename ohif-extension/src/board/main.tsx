@@ -50,6 +50,7 @@ function Board(): ReactElement {
             Night
           </a>
           <a href="/">Worklist</a>
+          <a href="/staff">Readers and rules</a>
         </nav>
         <label className="bd-pick">
           <span className="vh">Site</span>

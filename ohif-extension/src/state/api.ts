@@ -51,7 +51,8 @@ export interface Step {
   data: Record<string, unknown>;
 }
 
-async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
+/** Ask the server; a refusal is thrown. */
+export async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
   const headers = {
     Accept: 'application/json',
     ...(init.body ? { 'Content-Type': 'application/json' } : {}),
