@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,9 @@ class Hosted:
             self._exposition.start()
             tracing.start(self._name)
             _log_to(self._run.parent / "logs" / f"{self._name}.log", self._name)
-            (self._run / f"{self._name}.pid").write_text(str(os.getpid()))
+            with suppress(OSError):  # on another machine nobody looks there
+                self._run.mkdir(parents=True, exist_ok=True)
+                (self._run / f"{self._name}.pid").write_text(str(os.getpid()))
         try:
             await self._host.start()
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is told instead of failing

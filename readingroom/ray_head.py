@@ -33,6 +33,13 @@ ENVIRONMENT = {
 }
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """Return Ray's switches for our processes; a cluster elsewhere is reached by this machine's own address."""
+    host = (settings.ray_address or "").rpartition(":")[0]
+    elsewhere = bool(host) and host != "localhost" and not host.startswith("127.")
+    return ENVIRONMENT | ({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"} if elsewhere else {})
+
+
 def python_path() -> str:
     """Return where children import this package from, installed or not."""
     root = str(Path(readingroom.__file__).parents[1])

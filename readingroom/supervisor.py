@@ -106,7 +106,7 @@ class Supervisor:
         """Start one of our own processes."""
         name = what if what == "actors" else f"{what}-{index}"
         (self._settings.run / f"{name}.json").unlink(missing_ok=True)
-        environment = os.environ | ray_head.ENVIRONMENT | dict(self._settings.environment())
+        environment = os.environ | ray_head.environment(self._settings) | dict(self._settings.environment())
         environment |= {"PYTHONPATH": ray_head.python_path(), GATE: str(self._gate)}
         command = [sys.executable, "-m", "readingroom.cli.main", "worker", what, "--index", str(index)]
         with (self._settings.data / "logs" / f"{name}.log").open("ab") as out:

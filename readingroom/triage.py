@@ -25,6 +25,8 @@ _EXPOSITIONS: list[Exposition] = []
 async def surroundings(index: int) -> Surroundings:
     """Return what the worker needs; the process's environment names the instance."""
     settings = Settings()
+    for directory in (settings.run, settings.data / "logs"):  # another machine's may be empty
+        directory.mkdir(parents=True, exist_ok=True)
     logs.configure(f"inference-{index}", settings.log_level, settings.data / "logs")
     jobs = JobStore(await database(settings, "rr_infer", 3), worker_name(index))
 
