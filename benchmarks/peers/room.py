@@ -100,7 +100,7 @@ class Room:
 
     async def health(self) -> dict[str, Any]:
         """Return what the host says of itself."""
-        host = await asyncio.to_thread(ray.get_actor, host_name(0), NAMESPACE)
+        host = await asyncio.to_thread(ray.get_actor, host_name("0"), NAMESPACE)
         said: dict[str, Any] = await host.health.remote()
         return said
 
