@@ -15,7 +15,9 @@ import structlog
 from aiohttp import web
 
 from actors.domain.errors import BadPayload, Overloaded, ReadingRoomError, Retry
+from gateway.meters import DAMAGED
 from storage.faults import AWAY
+from storage.sealed import Damaged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -96,11 +98,19 @@ async def refuse(
     except (ConnectionResetError, web.RequestPayloadError):  # the client went away
         return problem(BadPayload("The body ended early.", {"field": ""}))
     except AWAY as error:
-        log.warning("part_away", path=_route(request), error=type(error).__name__)
-        return problem(Retry())
+        return problem(_away(request, error))
     except Exception as error:  # noqa: BLE001 - the last resort
         log.error("handler_failed", path=_route(request), error=type(error).__name__, at=_where(error))  # noqa: TRY400
         return problem(ReadingRoomError())
+
+
+def _away(request: web.Request, error: BaseException) -> ReadingRoomError:
+    if isinstance(error, Damaged):  # it will not get better by itself
+        DAMAGED.inc()
+        log.error("object_damaged", path=_route(request), error=str(error))
+        return ReadingRoomError("A stored file is not what was written. Have its sender send the study again.")
+    log.warning("part_away", path=_route(request), error=type(error).__name__)
+    return Retry()
 
 
 def _http(error: web.HTTPException) -> web.StreamResponse:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from storage.dicom import Stored
 
 _YEAR_S = 31_536_000
@@ -33,6 +36,19 @@ class Multipart:
     def part(self, content_type: str, data: bytes, location: str) -> bytes:
         """Return a whole part."""
         return b"%b%b\r\n" % (self.head(content_type, len(data), location), data)
+
+
+@asynccontextmanager
+async def sending(request: web.Request, answer: web.StreamResponse) -> AsyncIterator[None]:
+    """Begin an answer and end it; when what is sent cannot be read to its end, the client sees it break off."""
+    await answer.prepare(request)
+    try:
+        yield
+    except BaseException:
+        if request.transport is not None:
+            request.transport.abort()
+        raise
+    await answer.write_eof()
 
 
 def cached(place: Stored, *variant: str) -> dict[str, str]:

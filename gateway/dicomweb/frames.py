@@ -10,7 +10,7 @@ from aiohttp import web
 
 from actors.domain.errors import NotFound
 from gateway.dicomweb import bulk, pixeldata
-from gateway.dicomweb.answer import Multipart, cached, unchanged
+from gateway.dicomweb.answer import Multipart, cached, sending, unchanged
 from gateway.dicomweb.decode import decode
 from gateway.dicomweb.negotiation import frames_form
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
@@ -132,13 +132,12 @@ class Frames:
         many = Multipart(form.media)
         first = await self._read(place, wanted[:_BATCH], form)  # refused, if at all, before the answer begins
         answer = web.StreamResponse(headers=kept | {"Content-Type": many.content_type})
-        await answer.prepare(request)
         base = request.path.rpartition("/")[0]
-        for at in range(0, len(wanted), _BATCH):
-            batch = wanted[at : at + _BATCH]
-            found = first if at == 0 else await self._read(place, batch, form)
-            for number, data in zip(batch, found, strict=True):
-                await answer.write(many.part(form.content_type, data, f"{base}/{number}"))
-        await answer.write(many.end)
-        await answer.write_eof()
+        async with sending(request, answer):
+            for at in range(0, len(wanted), _BATCH):
+                batch = wanted[at : at + _BATCH]
+                found = first if at == 0 else await self._read(place, batch, form)
+                for number, data in zip(batch, found, strict=True):
+                    await answer.write(many.part(form.content_type, data, f"{base}/{number}"))
+            await answer.write(many.end)
         return answer

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from actors.domain.errors import NotFound
 from gateway.dicomweb import bulk
-from gateway.dicomweb.answer import Multipart, cached, unchanged
+from gateway.dicomweb.answer import Multipart, cached, sending, unchanged
 from gateway.dicomweb.negotiation import DICOM, OCTETS, accepted, dicom_form
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
 
@@ -55,26 +55,24 @@ class Wado:
             status, headers["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{size}"
         sent = web.StreamResponse(status=status, headers=headers)
         sent.content_length = stop - start
-        await sent.prepare(request)
-        if request.method != "HEAD":
-            await self._write(sent, place, data, start, stop)
-        await sent.write_eof()
+        async with sending(request, sent):
+            if request.method != "HEAD":
+                await self._write(sent, place, data, start, stop)
         return sent
 
     async def _parts(self, request: web.Request, places: list[Stored]) -> web.StreamResponse:
         many = Multipart(DICOM)
         headers = {"Content-Type": many.content_type, "Cache-Control": "private, no-cache"}
         answer = web.StreamResponse(headers=headers)
-        await answer.prepare(request)
-        for place in places:
-            data = await self._rewritten(place)
-            size = place.size if data is None else len(data)
-            location = f"/dicom-web/studies/{place.study_uid}/series/{place.series_uid}/instances/{place.sop_uid}"
-            await answer.write(many.head(f"{DICOM}; transfer-syntax={place.transfer_syntax}", size, location))
-            await self._write(answer, place, data, 0, size)
-            await answer.write(b"\r\n")
-        await answer.write(many.end)
-        await answer.write_eof()
+        async with sending(request, answer):
+            for place in places:
+                data = await self._rewritten(place)
+                size = place.size if data is None else len(data)
+                location = f"/dicom-web/studies/{place.study_uid}/series/{place.series_uid}/instances/{place.sop_uid}"
+                await answer.write(many.head(f"{DICOM}; transfer-syntax={place.transfer_syntax}", size, location))
+                await self._write(answer, place, data, 0, size)
+                await answer.write(b"\r\n")
+            await answer.write(many.end)
         return answer
 
     async def _rewritten(self, place: Stored) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import numpy as np
 import pydicom
 import pytest
@@ -16,6 +17,7 @@ from actors.domain.words import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pydicom.dataset import FileDataset
 
@@ -313,6 +315,26 @@ async def test_outside_the_view_there_is_nothing(dicomweb: Any, make: Make, at: 
             assert answer.status == 200, name
     await dicomweb.status(main.StudyInstanceUID, "final", "somebody")
     assert await dicomweb.refusal(at(main) + below, by="paula") == (404, "not_found")
+
+
+def spoil(objects: Path) -> None:
+    """Change one byte of the only image."""
+    [file] = objects.rglob("*.dcm")
+    data = bytearray(file.read_bytes())
+    data[-40] ^= 1
+    file.write_bytes(data)
+
+
+async def test_a_stored_file_that_was_changed_is_never_shown(dicomweb: Any, make: Make, at: At, tmp_path: Path) -> None:
+    one = make()
+    await dicomweb.store(one)
+    spoil(tmp_path)
+    with pytest.raises(aiohttp.ClientError):  # it breaks off, as its beginning was sent before the end was read
+        async with dicomweb.get(at(one)) as answer:
+            await answer.read()
+    for below in ("/frames/1", "/rendered"):
+        status, code = await dicomweb.refusal(at(one) + below)
+        assert (status, code) == (500, "error"), below
 
 
 def test_the_j2k_name_is_as_the_standard_says() -> None:
