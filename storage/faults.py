@@ -26,3 +26,6 @@ NOT_READY: tuple[type[BaseException], ...] = (
     asyncpg.UndefinedTableError,
 )
 """Away, or up and not yet migrated: no roles, no database, no schema."""
+
+UNFIT: tuple[type[BaseException], ...] = (asyncpg.DataError,)
+"""A value that no column can hold, such as text with a NUL."""

@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from storage.faults import AWAY
+from gateway.dimse.status import Failure
+from storage.faults import AWAY, UNFIT
 from storage.ingest import Away
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Room:
 
         Raises:
             Away: the database is.
+            Failure: a value is one that the database cannot hold.
         """
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         try:
@@ -55,6 +57,8 @@ class Room:
             raise Away("TimeoutError") from exc
         except AWAY as exc:
             raise Away(type(exc).__name__) from exc
+        except UNFIT as exc:
+            raise Failure("a value that cannot be stored") from exc
 
     def tell(self, shards: set[int]) -> None:
         """Announce, from an association's thread, that inboxes have grown."""

@@ -125,6 +125,8 @@ class Request:
             )
         except (KeyError, struct.error, UnicodeDecodeError) as exc:
             raise Malformed("no command that can be read") from exc
+        if not (sop_class + sop_uid).isprintable():
+            raise Malformed("a UID with control characters")
         return cls(operation, message_id, sop_class, sop_uid, data_set != _NO_DATA_SET, elements)
 
     @property
