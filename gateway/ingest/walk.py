@@ -28,7 +28,8 @@ _FIRST_GROUP = 0x0008  # 0000 to 0007 are of commands and of the Part 10 header
 _DEPTH = 32
 WIDE = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _VRS = {vr.encode(): vr for vr in dicom_json.KNOWN}
-_EXPLICIT, _IMPLICIT, _LONG = struct.Struct("<HH2sH"), struct.Struct("<HHI"), struct.Struct("<I")
+_EXPLICIT, _IMPLICIT = struct.Struct("<HH2sH"), struct.Struct("<HHI")
+_SHORT, _LONG = struct.Struct("<H"), struct.Struct("<I")
 _AMBIGUOUS = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
 
 
@@ -53,6 +54,18 @@ def _dictionary(tag: int) -> str:
         return "UN"
 
 
+@lru_cache(maxsize=1 << 14)
+def _plain(head: bytes) -> tuple[str, str] | None:
+    """Return name and representation for tag and VR as they stand, if an element needs no second look."""
+    if len(head) < 6:  # noqa: PLR2004
+        return None
+    group, number = struct.unpack_from("<HH", head)
+    tag, code = group << 16 | number, head[4:]
+    vr = _VRS.get(code)
+    odd = vr is None or code in WIDE or not number or not _FIRST_GROUP <= group < _DELIMITERS
+    return None if odd or vr is None or tag in (_CHARACTER_SET, _SIGNED) else (f"{tag:08X}", vr)
+
+
 class _Scope:
     """What elements of one data set or item decide for those after them."""
 
@@ -71,7 +84,12 @@ class _Scope:
                 raise Odd("a sequence of unknown representation")
         if " " in vr:
             vr = _AMBIGUOUS.get(vr) or ("SS" if self._signed else "US")
-        return dicom_json.element(vr, raw, self.codecs)
+        return _element(vr, raw, self.codecs) if len(raw) <= _SMALL else dicom_json.element(vr, raw, self.codecs)
+
+
+# Images of a series agree in most of their header. Nothing changes an element once it is made.
+_SMALL = 64
+_element = lru_cache(maxsize=1 << 15)(dicom_json.element)
 
 
 class Walker:
@@ -93,7 +111,18 @@ class Walker:
         """Read to ``end``, or to an item delimiter when ``ended``."""
         out: DataSet = {}
         scope = _Scope(codecs)
+        data = self._data
         while self._at < end:
+            at = self._at
+            plain = _plain(data[at : at + 6]) if self._explicit else None
+            if plain is not None:
+                stop = at + 8 + _SHORT.unpack_from(data, at + 6)[0] if at + 8 <= end else end + 1
+                if stop <= end:
+                    raw = data[at + 8 : stop]
+                    make = _element if stop - at <= _SMALL else dicom_json.element
+                    out[plain[0]] = make(plain[1], raw, scope.codecs)
+                    self._at = stop
+                    continue
             tag, vr, length = self._head()
             if ended and tag == _ITEM_END:
                 return out
