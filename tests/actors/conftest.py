@@ -41,6 +41,7 @@ class OnRay:
 
         self.settings, self.ray = settings, system
         self.system = system.System(settings)
+        self.hosts = system.common(settings.shard_hosts)
 
     async def start(self) -> None:
         await self.system.start()
@@ -51,13 +52,21 @@ class OnRay:
         async with asyncio.timeout(60):
             while not self.system.attached:
                 await asyncio.sleep(0.02)
-        states = await asyncio.to_thread(
-            self.ray.ensure_hosts, self.settings, self.ray.common(self.settings.shard_hosts)
-        )
+        states = await asyncio.to_thread(self.ray.ensure_hosts, self.settings, self.hosts)
         assert all(s["started"] for s in states), states
 
+    async def add(self, name: str) -> None:
+        """Make one more host."""
+        self.hosts[name] = ""
+        await self.make()
+
+    async def remove(self, name: str) -> None:
+        """End a host for good."""
+        del self.hosts[name]
+        await asyncio.to_thread(self.ray.end_hosts, [name])
+
     async def stop(self) -> None:
-        await asyncio.to_thread(self.ray.end_hosts, self.ray.common(self.settings.shard_hosts))
+        await asyncio.to_thread(self.ray.end_hosts, self.hosts)
         await self.system.stop()
 
     async def ask(self, key: Any, envelope: Envelope) -> dict[str, Any]:

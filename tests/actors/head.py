@@ -25,8 +25,8 @@ _ENVIRONMENT = {
 }
 
 
-def start_head(directory: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a head and return its process and its address, once it takes connections."""
+def start_head(directory: Path, log: IO[bytes], *, shard: int = 100) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a head with room for so many shard hosts and return its process and its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -34,15 +34,23 @@ def start_head(directory: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes]
         [
             sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats",
             "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false", "--num-cpus=2",
-            "--object-store-memory=80000000", '--resources={"shard": 100}', f"--temp-dir={directory / 'r'}",
+            "--object-store-memory=80000000", f'--resources={{"shard": {shard}}}', f"--temp-dir={directory / 'r'}",
         ],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0, env=os.environ | _ENVIRONMENT,
     )  # fmt: skip
     return process, f"127.0.0.1:{port}"
 
 
+def start_node(address: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start one more node with room for one shard host."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.actors.second_node", address, '{"shard": 1}'],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0, env=os.environ | _ENVIRONMENT,
+    )  # fmt: skip
+
+
 def kill_head(process: subprocess.Popen[bytes]) -> None:
-    """Kill a head and all it started, each by its pid, as when its machine loses power."""
+    """Kill a head or a node and all it started, each by its pid, as when its machine loses power."""
     for child in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
         with suppress(psutil.NoSuchProcess):
             child.kill()
@@ -50,7 +58,7 @@ def kill_head(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_head(process: subprocess.Popen[bytes]) -> None:
-    """Stop a head in good order, then whatever of it is left."""
+    """Stop a head or a node in good order, then whatever of it is left."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):

@@ -44,6 +44,10 @@ class Actors(Protocol):
 
     async def stop(self) -> None: ...
 
+    async def add(self, name: str) -> Any: ...
+
+    async def remove(self, name: str) -> None: ...
+
     async def ask(self, key: Any, envelope: c.Envelope) -> dict[str, Any]: ...
 
 
@@ -88,6 +92,11 @@ class Night:
                 study_uid, study_key("t", study_uid).shard, json.dumps(body),
             )  # fmt: skip
         await self.valkey.publish("inbox", str(study_key("t", study_uid).shard))
+
+    async def rows(self, statement: str, *args: Any) -> list[asyncpg.Record]:
+        """Look into the database; others may do so at the same time."""
+        async with self._one:
+            return await self.admin.fetch(statement, *args)
 
     async def doc(self, study_uid: str) -> dict[str, Any]:
         async with self._one:
