@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import harness  # first: it makes the packages importable
 import psutil
-from peers.room import Room, in_turn, manager, rate, ray, soon, study_of, tenant_of, tenfold
+from room import Room, in_turn, manager, rate, ray, soon, study_of, tenant_of, tenfold
 
 from actors.domain.commands import Envelope, ObservePresence, PauseClock, ResumeClock
 from actors.domain.errors import ReadingRoomError
