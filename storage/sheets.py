@@ -14,7 +14,7 @@ from storage import access, readers, shifts
 from storage.hydrate import time_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from storage.pool import Connection
 
@@ -26,12 +26,15 @@ class SheetRefused(BadPayload):
     """Rows are wrong and nothing was taken; ``errors`` lists them."""
 
 
-def _outcome(rows: int, changed: int, wrong: Sequence[Wrong], *, dry_run: bool) -> dict[str, Any]:
+def _outcome(good: Iterable[int], changed: int, wrong: Sequence[Wrong], *, dry_run: bool) -> dict[str, Any]:
+    rows = len({*good, *(w.line for w in wrong if w.line > 1)})
     ordered = sorted(wrong, key=lambda w: (w.line, w.column))[:_SHOWN_MOST]
     errors = [{"line": w.line, "column": w.column, "what": w.what, "cure": w.cure} for w in ordered]
     if wrong and not dry_run:
         first = ordered[0]
-        message = f"Nothing was taken: {len(wrong)} of the rows are wrong, the first in line {first.line}: {first.what}"
+        message = (
+            f"Nothing was taken, {len(wrong)} wrong in {rows} rows; the first is in line {first.line}: {first.what}"
+        )
         raise SheetRefused(message, {"field": first.column, "errors": errors})
     return {"rows": rows, "changed": 0 if wrong else changed, "applied": not dry_run, "errors": errors}
 
@@ -61,7 +64,7 @@ async def take_readers(conn: Connection, tenant_id: str, text: str, by: str | No
             continue
         if said.body() != documents[email]:
             news.append((everyone[email]["radiologist_id"], said))
-    outcome = _outcome(len(made), len(news), wrong, dry_run=dry_run)
+    outcome = _outcome((line for line, *_ in made), len(news), wrong, dry_run=dry_run)
     if not dry_run:
         for user_id, said in news:
             await readers.put(conn, tenant_id, user_id, said, None, by)
@@ -91,7 +94,7 @@ async def take_shifts(conn: Connection, tenant_id: str, text: str, by: str | Non
             continue
         hers.append(shift)
         news.append((who, shift))
-    outcome = _outcome(len(made), len(news), wrong, dry_run=dry_run)
+    outcome = _outcome((line for line, *_ in made), len(news), wrong, dry_run=dry_run)
     if not dry_run and news:
         for shift_id in await shifts.insert(conn, tenant_id, news):
             await access.record(conn, tenant_id, by, "shift_added", shift_id)

@@ -9,6 +9,7 @@ import csv
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.domain.errors import BadPayload
@@ -83,7 +84,8 @@ def read(text: str, columns: tuple[str, ...], needed: tuple[str, ...]) -> Sheet:
         if len(row) != len(head):
             what = f"The row has {len(row)} cells, the heading {len(head)}."
             wrong.append(Wrong(line, "", what, "Quote a cell that holds a comma."))
-        rows.append((line, dict(zip(head, (c.strip() for c in row), strict=False))))
+        else:
+            rows.append((line, dict(zip(head, (c.strip() for c in row), strict=True))))
     return Sheet(tuple(rows), tuple(wrong))
 
 
@@ -103,12 +105,17 @@ class _Rows:
     def each(self, take: Callable[[int, dict[str, str]], None]) -> None:
         """Hand each row to a function; what it refuses is kept with the row's line."""
         for line, row in self.sheet.rows:
-            try:
-                take(line, row)
-            except BadPayload as exc:
-                column = str(exc.fields.get("field", "")).partition("[")[0].partition(".")[0]
-                cure = exc.fields.get("cure") or (f"Write it like {_FORMS[column]}." if column in _FORMS else "")
-                self.wrong.append(Wrong(line, column, str(exc), str(cure)))
+            self.keep(line, partial(take, line, row))
+
+    def keep(self, line: int, work: Callable[[], Any]) -> Any:
+        """Return what the work returns; what it refuses is kept with the line, and None returned."""
+        try:
+            return work()
+        except BadPayload as exc:
+            column = str(exc.fields.get("field", "")).partition("[")[0].partition(".")[0]
+            cure = exc.fields.get("cure") or (f"Write it like {_FORMS[column]}." if column in _FORMS else "")
+            self.wrong.append(Wrong(line, column, str(exc), str(cure)))
+            return None
 
 
 def _refuse(column: str, what: str, cure: str = "") -> BadPayload:
@@ -152,6 +159,12 @@ def _part(column: str, cell: str) -> Any:
             return _skills(column, cell)
 
 
+def _cell(column: str, text: str) -> tuple[str, Any]:
+    part = _part(column, text)
+    profile({column: part})
+    return column, part
+
+
 def _who(row: dict[str, str], known: Mapping[str, Any]) -> str:
     email = row.get("email", "").lower()
     if email not in known:
@@ -172,8 +185,10 @@ def readers(
         if email in first:
             raise _refuse("email", f"She stands in line {first[email]} already.", "Keep one of the two rows.")
         first[email] = line
-        said = dict(known[email]) | {c: _part(c, cell) for c, cell in row.items() if c != "email"}
-        made.append((line, email, profile(said).body()))
+        cells = [partial(_cell, column, text) for column, text in row.items() if column != "email"]
+        parts = [rows.keep(line, cell) for cell in cells]  # every wrong cell of the row is told
+        if None not in parts:
+            made.append((line, email, profile(dict(known[email]) | dict(parts)).body()))
 
     rows.each(take)
     return made, rows.wrong
@@ -183,7 +198,9 @@ def _instant(column: str, text: str, where: ZoneInfo) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise _refuse(column, f"{text!r} is not a date and time.") from None
+        at = None
+    if at is None or not 1970 < at.year < 9000:  # noqa: PLR2004 - what a calendar holds
+        raise _refuse(column, f"{text!r} is not a date and time.")
     return (at if at.tzinfo is not None else at.replace(tzinfo=where)).astimezone(UTC)
 
 

@@ -135,7 +135,7 @@ function Sheets({ onTaken }: { onTaken: (said: string) => void }): ReactElement 
           {failed ||
             (tried &&
               (tried.errors.length > 0
-                ? `${tried.errors.length} of ${tried.rows} rows and more are wrong: nothing is taken.`
+                ? `${tried.errors.length} wrong in ${tried.rows} rows: nothing is taken.`
                 : `${tried.changed} of ${tried.rows} rows would change something.`))}
         </p>
         {tried && tried.errors.length > 0 ? (
