@@ -64,9 +64,12 @@ class Database:
         return self._pool
 
     @asynccontextmanager
-    async def scope(self, tenants: Iterable[str] = (), sites: Iterable[str] | None = None) -> AsyncIterator[Connection]:
-        """A transaction that sees these tenants; ``sites`` None means every site of theirs."""
-        async with self._transaction(literal(tenants), "*" if sites is None else literal(sites)) as conn:
+    async def scope(
+        self, tenants: Iterable[str] = (), sites: Iterable[str] | None = None, *, generic: bool = False
+    ) -> AsyncIterator[Connection]:
+        """A transaction that sees these tenants; ``sites`` None means every site of theirs, ``generic`` as :meth:`view`."""
+        names = "*" if sites is None else literal(sites)
+        async with self._transaction(literal(tenants), names, generic=generic) as conn:
             yield conn
 
     @asynccontextmanager

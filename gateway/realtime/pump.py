@@ -98,7 +98,7 @@ class Pump:
             more = True
             while more:
                 tenant.again = False
-                async with asyncio.timeout(_READ_S), self._db.scope([tenant_id]) as conn:
+                async with asyncio.timeout(_READ_S), self._db.scope([tenant_id], generic=True) as conn:
                     events = await feed.after(conn, tenant_id, tenant.pos)
                 await self._hand_out(tenant_id, tenant, events)
                 more = len(events) >= feed.PAGE or tenant.again
