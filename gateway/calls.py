@@ -92,9 +92,10 @@ class Decline(Command, kw_only=True):
 
 
 class StartReading(Command, kw_only=True):
-    """The study is on the screen."""
+    """The study is on the screen; ``tab`` is which of hers."""
 
     study_uid: Name
+    tab: Annotated[str, Meta(max_length=100)] = ""
 
 
 class Release(Command, kw_only=True):

@@ -178,7 +178,9 @@ class Decline(Asked, frozen=True, kw_only=True):
 
 
 class Start(Asked, frozen=True, kw_only=True):
-    """Nothing to say."""
+    """In which tab it is on her screen, if there are several."""
+
+    tab: Annotated[str, Meta(max_length=100)] = ""
 
 
 class Release(Asked, frozen=True, kw_only=True):

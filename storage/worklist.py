@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from actors.domain.commands import Patient
-from actors.domain.row import row, row_for, row_for_wall
-from actors.domain.study import load
+from actors.domain.row import locked, row, row_for, row_for_wall
+from actors.domain.study import Lock, load
 from actors.domain.tally import COUNTERS
 from actors.domain.words import Role
 from storage import archive
@@ -36,6 +36,7 @@ SELECT s.study_uid, s.site_id, s.status, s.referring, {archive.DOC} AS doc, t.na
 _OPEN = ROW + " AND s.open ORDER BY s.study_uid"
 _OPEN_SITE = ROW + " AND s.open AND s.site_id = $2 ORDER BY s.study_uid"
 _OPEN_READER = ROW + " AND s.open AND s.reader = $2 ORDER BY s.study_uid"
+LOCK = "SELECT nullif(doc->'lock', 'null') FROM rr.study WHERE tenant_id = $1 AND study_uid = $2"
 ONE = ROW + " AND s.study_uid = $2"
 
 # STAT before URGENT before ROUTINE; the page begins below (rank, study UID).
@@ -143,7 +144,9 @@ async def study_snapshot(conn: Connection, tenant_id: str, study_uid: str) -> di
     if found is None:
         return None
     head, _ = await _head(conn, tenant_id, f"study:{study_uid}")
-    return head | {"data": {"row": found, "lock": None, "report": found["report"], "messages": []}}
+    held = await conn.fetchval(LOCK, tenant_id, study_uid)
+    lock = locked(msgspec.json.decode(held, type=Lock)) if held else None
+    return head | {"data": {"row": found, "lock": lock, "report": found["report"], "messages": []}}
 
 
 async def wall_snapshot(conn: Connection, tenant_id: str) -> dict[str, Any]:

@@ -122,7 +122,9 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class StartReading:
-    pass
+    """The study is on her screen; ``tab`` is which of them."""
+
+    tab: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ class Recall:
 
     step: int
     reason: str
+    begun: bool = False  # also what she has begun, if she is gone and holds the lock no more
 
 
 # -- to a study, from its timers ----------------------------------------------------------------

@@ -27,7 +27,7 @@ from actors.domain.commands import (
     StartReading,
 )
 from actors.domain.errors import BadPayload, Forbidden, NotEligible, NotFound, StaleVersion
-from actors.domain.events import OfferExpired
+from actors.domain.events import LockLapsed, OfferExpired
 from actors.domain.facts import Decision
 from actors.domain.words import Presence, Status
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from actors.domain.identity import Principal
     from actors.domain.study import Study
 
-OFFER = "offer"
+OFFER, LOCK = "offer", "lock"
 
 
 def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
@@ -82,7 +82,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
         case Decline():
             return _present(reading.decline(study, command, by), facts)
         case StartReading():
-            return _present(reading.start_reading(study, by), facts)
+            return _present(reading.start_reading(study, command, by), facts)
         case Release():
             return reading.release(study, command, by)
         case SaveDraft():
@@ -101,6 +101,9 @@ def _present(decision: Decision, facts: Facts) -> Decision:
 
 def _timer(study: Study, command: FireTimer, now: datetime, facts: Facts) -> Decision:
     """An offer's timer matches the step, a clock's its due time; otherwise it is too late and does nothing."""
+    if command.name == LOCK:
+        held = study.lock
+        return Decision([LockLapsed(held.user_id)] if held and held.until == command.due_at else [])
     if command.name != OFFER:
         return escalation.fire(study, command.name, command.due_at, now, facts)
     if study.status is not Status.OFFERED or study.offer is None or study.step != command.version:

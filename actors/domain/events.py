@@ -243,6 +243,24 @@ class Released:
 class ReadingStarted:
     STEP: ClassVar[bool] = True
     radiologist_id: str
+    tab: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LockTaken:
+    """She opened the study in another tab, or went on after her lock had lapsed."""
+
+    STEP: ClassVar[bool] = False
+    radiologist_id: str
+    tab: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LockLapsed:
+    """Nothing was saved for the length of a lease."""
+
+    STEP: ClassVar[bool] = False
+    radiologist_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +334,8 @@ Event: TypeAlias = (
     | Assigned
     | Released
     | ReadingStarted
+    | LockTaken
+    | LockLapsed
     | DraftSaved
     | PrelimSigned
     | FinalSigned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from actors.domain import sla
@@ -22,6 +23,8 @@ from actors.domain.events import (
     FlagDismissed,
     Flagged,
     ImagesReceived,
+    LockLapsed,
+    LockTaken,
     Offered,
     OfferExpired,
     OrderMoved,
@@ -36,7 +39,7 @@ from actors.domain.events import (
     SlaWarned,
     StudyTriaged,
 )
-from actors.domain.study import AiResult, Asked, OpenOffer, Readiness, ReportHead
+from actors.domain.study import LEASE_S, AiResult, Asked, Lock, OpenOffer, Readiness, ReportHead
 from actors.domain.words import EXCLUDING, Flag, ReportStatus, Status
 
 if TYPE_CHECKING:
@@ -168,7 +171,15 @@ def _accepted(s: Study, e: Accepted, _at: datetime) -> Study:
 
 def _pool(s: Study) -> Study:
     return replace(
-        s, status=Status.UNREAD, offer=None, assigned_to=None, reading_by=None, reading_since=None, over_cap=False
+        s,
+        status=Status.UNREAD,
+        offer=None,
+        assigned_to=None,
+        reading_by=None,
+        reading_since=None,
+        lock=None,
+        assigned_by=None,
+        over_cap=False,
     )
 
 
@@ -194,6 +205,7 @@ def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
         assigned_to=e.radiologist_id,
         reading_by=None,
         reading_since=None,
+        lock=None,
         assigned_by=e.by,
         granted=e.offer_id,
         over_cap=e.over_cap,
@@ -204,13 +216,29 @@ def _released(s: Study, e: Released, at: datetime) -> Study:
     return replace(_pool(s), asked=_asked(s, e.radiologist_id, at))
 
 
+def _lock(who: str, tab: str, at: datetime) -> Lock:
+    return Lock(who, tab, at + timedelta(seconds=LEASE_S))
+
+
 def _reading(s: Study, e: ReadingStarted, at: datetime) -> Study:
-    return replace(s, status=Status.READING, reading_by=e.radiologist_id, reading_since=at)
+    lock = _lock(e.radiologist_id, e.tab, at)
+    return replace(s, status=Status.READING, reading_by=e.radiologist_id, reading_since=at, lock=lock)
 
 
-def _draft(s: Study, e: DraftSaved, _at: datetime) -> Study:
+def _locked(s: Study, e: LockTaken, at: datetime) -> Study:
+    return replace(s, lock=_lock(e.radiologist_id, e.tab, at))
+
+
+def _lapsed(s: Study, _e: LockLapsed, _at: datetime) -> Study:
+    return replace(s, lock=None)
+
+
+def _draft(s: Study, e: DraftSaved, at: datetime) -> Study:
     status = ReportStatus.PRELIM if s.status is Status.PRELIM else ReportStatus.DRAFT
-    return replace(s, report=ReportHead(e.report_id, status, e.report_version))
+    lock = s.lock
+    if lock and lock.user_id == e.radiologist_id and lock.until - at < timedelta(seconds=LEASE_S / 2):
+        lock = _lock(lock.user_id, lock.tab, at)
+    return replace(s, report=ReportHead(e.report_id, status, e.report_version), lock=lock)
 
 
 def _signed(s: Study, e: PrelimSigned | FinalSigned, status: ReportStatus, at: datetime) -> Study:
@@ -220,6 +248,7 @@ def _signed(s: Study, e: PrelimSigned | FinalSigned, status: ReportStatus, at: d
         read_min=(at - s.reading_since).total_seconds() / 60 if first and s.reading_since else s.read_min,
         read_by=e.radiologist_id if first else s.read_by,
         reading_since=None,
+        lock=None,
         status=Status(status.value),
         report=ReportHead(e.report_id, status, e.report_version),
         reading_by=None,
@@ -270,6 +299,8 @@ _CHANGES: dict[type[Event], Callable[[Study, Any, datetime], Study]] = {
     Assigned: _assigned,
     Released: _released,
     ReadingStarted: _reading,
+    LockTaken: _locked,
+    LockLapsed: _lapsed,
     DraftSaved: _draft,
     PrelimSigned: _prelim,
     FinalSigned: _final,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from actors.domain import sla
-from actors.domain.decide import OFFER
+from actors.domain.decide import LOCK, OFFER
 from actors.domain.escalation import sentence
 from actors.domain.events import (
     Accepted,
@@ -40,7 +40,7 @@ from actors.domain.events import (
 )
 from actors.domain.evolve import evolve
 from actors.domain.instant import instant
-from actors.domain.row import row, row_for, row_for_wall
+from actors.domain.row import locked, row, row_for, row_for_wall
 from actors.domain.study import CLOSED, dump
 from actors.domain.tally import change
 from actors.domain.unit import (
@@ -131,6 +131,8 @@ def timers(study: Study) -> dict[str, TimerArm]:
     armed: dict[str, TimerArm] = {}
     if study.offer:
         armed[OFFER] = TimerArm(OFFER, study.step, study.offer.expires_at)
+    if study.lock:
+        armed[LOCK] = TimerArm(LOCK, study.step, study.lock.until)
     clock = study.sla
     if clock is None or not study.open:
         return armed
@@ -189,6 +191,7 @@ class _Projection:
 
         listed = shown if after.open else None
         say(f"study:{uid}", shown)
+        self._lock(before, after, shown)
         if before.open or after.open:
             say(f"tenant:{tenant_id}", listed)
             say(f"wall:{tenant_id}", listed and row_for_wall(listed))
@@ -220,6 +223,12 @@ class _Projection:
             message = {"message_id": message_id, "by": "", "to": user_id, "study_uid": uid, "text": text, "at": at}
             data = {"study_uid": uid, "message": message}
             self.unit.feed.append(FeedItem(f"user:{user_id}", message_id, "message_received", data))
+
+    def _lock(self, before: Study, after: Study, shown: dict[str, Any]) -> None:
+        if before.lock != after.lock:
+            uid, lock = after.study_uid, after.lock and locked(after.lock)
+            data = {"study_uid": uid, "row": shown, "lock": lock}
+            self.unit.feed.append(FeedItem(f"study:{uid}", self._new_id(), "lock_changed", data))
 
     def _taken(self, stream: str, before: Study, event: Event, say: Callable[..., None]) -> None:
         if isinstance(event, Assigned):

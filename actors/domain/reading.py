@@ -25,6 +25,7 @@ from actors.domain.events import (
     Declined,
     DraftSaved,
     FinalSigned,
+    LockTaken,
     Offered,
     PrelimSigned,
     ReadingStarted,
@@ -38,7 +39,19 @@ from actors.domain.words import ReportStatus, Role, SignKind, Status
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from actors.domain.commands import Accept, Assign, Claim, Decline, Grant, Offer, Recall, Release, SaveDraft, Sign
+    from actors.domain.commands import (
+        Accept,
+        Assign,
+        Claim,
+        Decline,
+        Grant,
+        Offer,
+        Recall,
+        Release,
+        SaveDraft,
+        Sign,
+        StartReading,
+    )
     from actors.domain.events import Event
     from actors.domain.facts import Facts
     from actors.domain.identity import Principal
@@ -114,8 +127,10 @@ def assign(study: Study, command: Assign, by: Principal | None) -> Decision:
 
 
 def recall(study: Study, command: Recall) -> Decision:
-    """The decider takes back what its reader has not begun; too late, it does nothing."""
-    if study.status not in (Status.OFFERED, Status.ASSIGNED) or study.step != command.step or study.reader is None:
+    """The decider takes back what its reader has not begun, or has left; too late, it does nothing."""
+    gone = command.begun and study.status is Status.READING and study.lock is None
+    begun = study.status not in (Status.OFFERED, Status.ASSIGNED) and not gone
+    if begun or study.step != command.step or study.reader is None:
         return Decision()
     return Decision([Released(study.reader, command.reason)])
 
@@ -160,14 +175,17 @@ def _owner(study: Study, by: Principal) -> None:
         raise NotAssigned(fields={"by": study.assigned_to})
 
 
-def start_reading(study: Study, by: Principal) -> Decision:
-    """The owner opens the study."""
+def start_reading(study: Study, command: StartReading, by: Principal) -> Decision:
+    """The owner opens the study; in another tab, or after her lock lapsed, the lock is that tab's."""
     _owner(study, by)
-    if study.status in (Status.READING, Status.PRELIM):
+    if study.status is Status.READING:
+        moved = study.lock is None or (command.tab and command.tab != study.lock.tab)
+        return Decision([LockTaken(by.user_id, command.tab)] if moved else [])
+    if study.status is Status.PRELIM:
         return Decision()
     if study.status is not Status.ASSIGNED:
         raise WrongStatus(f"The study is {study.status.value}.")
-    return Decision([ReadingStarted(by.user_id)])
+    return Decision([ReadingStarted(by.user_id, command.tab)])
 
 
 def release(study: Study, command: Release, by: Principal) -> Decision:
@@ -207,8 +225,9 @@ def save_draft(study: Study, command: SaveDraft, by: Principal, now: datetime, f
     status = ReportStatus.PRELIM if study.status is Status.PRELIM else ReportStatus.DRAFT
     sections = {name: command.sections.get(name, "") for name in SECTIONS}
     written = ReportWrite(report_id, study.study_uid, study.site_id, status.value, held + 1, sections, by.user_id, now)
+    lapsed = study.status is Status.READING and study.lock is None
     return Decision(
-        [DraftSaved(report_id, held + 1, by.user_id)],
+        [*([LockTaken(by.user_id)] if lapsed else []), DraftSaved(report_id, held + 1, by.user_id)],
         {"report_id": report_id, "report_version": held + 1},
         report=written,
     )

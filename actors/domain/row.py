@@ -9,7 +9,7 @@ from actors.domain.words import Role
 
 if TYPE_CHECKING:
     from actors.domain.commands import Patient
-    from actors.domain.study import Study
+    from actors.domain.study import Lock, Study
 
 # A hospital does not see what a machine suspects, nor who was asked, before the reader has spoken.
 HIDDEN_FROM_SITES = ("ai", "acuity", "offer", "second_reader")
@@ -66,6 +66,11 @@ def row(study: Study, patient: Patient | None, site_name: str) -> dict[str, Any]
         "version": study.step,
         "rev": study.rev,
     }
+
+
+def locked(lock: Lock) -> dict[str, Any]:
+    """Return who edits the report now."""
+    return {"user_id": lock.user_id, "tab": lock.tab, "until": instant(lock.until)}
 
 
 def row_for(role: Role, shown: dict[str, Any]) -> dict[str, Any]:

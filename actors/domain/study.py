@@ -82,6 +82,18 @@ class Asked:
     times: int = 1
 
 
+LEASE_S = 900.0  # of the lock of who reads; a saved draft renews it
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Who edits the report now, in which tab, and until when unless something is saved."""
+
+    user_id: str
+    tab: str
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Study:
     """The whole state; no demographics (``patient_id`` points to them)."""
@@ -106,6 +118,7 @@ class Study:
     second_reader: str | None = None
     reading_by: str | None = None
     reading_since: datetime | None = None
+    lock: Lock | None = None
     read_min: float | None = None  # minutes from opening to the first signature
     read_by: str | None = None
     assigned_by: str | None = None  # the manager who gave it to whom has it
@@ -149,7 +162,7 @@ class Study:
         return self.status is Status.UNREAD and (ready or stat)
 
 
-SHAPE = 1  # of a snapshot; one of another shape is thrown away and made anew from the journal
+SHAPE = 2  # of a snapshot; one of another shape is thrown away and made anew from the journal
 
 
 @lru_cache(8192)

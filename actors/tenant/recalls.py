@@ -1,4 +1,8 @@
-"""What is taken back from readers who have not begun it. What somebody is reading is hers until she signs or gives it back."""
+"""What is taken back from readers who have not begun it.
+
+What somebody reads is hers until she signs it, gives it back, or is gone and her lock has lapsed; then it goes on
+to another, with its draft.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from actors.domain.assignment.case import until
 from actors.domain.assignment.rescue import Held, rescues
 from actors.domain.assignment.table import PRESENT
 from actors.domain.commands import Recall
-from actors.domain.words import Status
+from actors.domain.words import Presence, Status
 from actors.tenant.ledger import kind
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from actors.domain.study import Study
     from actors.tenant.ledger import Ledger
 
-SHIFT_END, SOONER = "shift_end", "sooner_with_another"
+SHIFT_END, SOONER, GONE = "shift_end", "sooner_with_another", "reader_gone"
 _NOT_BEGUN = frozenset({Status.OFFERED, Status.ASSIGNED})
 
 
@@ -36,7 +40,11 @@ def recalls(ledger: Ledger, now: datetime) -> list[tuple[str, Recall]]:
             [h for _, h in held.values()], readers, ledger.rules, now.timestamp(), ledger.epoch, ledger.minutes
         ):
             found.setdefault(choice.study_uid, (held[choice.study_uid][0], SOONER))
-    return [(uid, Recall(study.step, reason)) for uid, (study, reason) in sorted(found.items())]
+    for reader in readers:
+        if reader.presence not in PRESENT and reader.presence is not Presence.BUSY:
+            left = (s for s in ledger.hands(reader.radiologist_id) if s.status is Status.READING and s.lock is None)
+            found |= {s.study_uid: (s, GONE) for s in left}
+    return [(uid, Recall(study.step, reason, reason == GONE)) for uid, (study, reason) in sorted(found.items())]
 
 
 def _over(reader: Reader, now: datetime) -> bool:

@@ -104,7 +104,7 @@ async def decline(call: Call) -> dict[str, Any]:
 
 async def start(call: Call) -> dict[str, Any]:
     """Say that it is on my screen."""
-    return await _tell(call, StartReading())
+    return await _tell(call, StartReading(call.body.tab))
 
 
 async def release(call: Call) -> dict[str, Any]:

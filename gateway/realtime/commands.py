@@ -31,7 +31,7 @@ _VIEW_S, _LATE_S = 5.0, 2.0
 _TOLD: dict[type[calls.Command], Callable[[Any], Command]] = {
     calls.Accept: lambda a: told.Accept(a.offer_id),
     calls.Decline: lambda a: told.Decline(a.offer_id, a.reason, a.note),
-    calls.StartReading: lambda _: told.StartReading(),
+    calls.StartReading: lambda a: told.StartReading(a.tab),
     calls.Release: lambda a: told.Release(a.reason),
     calls.SaveDraft: lambda a: told.SaveDraft(a.base_version, a.sections),
     calls.Sign: lambda a: told.Sign(a.kind, a.report_version, a.version, a.confirm, a.text),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from actors.domain.words import DeclineReason, Role, SignKind
 from actors.local import Local
 from storage import decisions
 from storage.pool import Database
+from storage.worklist import study_snapshot
 from tests.actors.night import ADA, BOB, MAX, Night, at_work
 
 if TYPE_CHECKING:
@@ -187,3 +189,26 @@ async def test_a_stat_in_busy_hands_goes_to_whoever_is_free_first(night: Night) 
         assert (await night.doc(uid))["assigned_to"] == "ada"
     told = await night.admin.fetch("SELECT type, data FROM rr.feed WHERE stream = 'user:ada' ORDER BY seq")
     assert any(r["type"] == "assignment_released" and json.loads(r["data"])["row"] is None for r in told)
+
+
+async def test_a_study_whose_reader_is_gone_goes_on_to_another_when_her_lock_lapses(night: Night) -> None:
+    await night.online(ADA)
+    await night.images("1.2.3")
+    await night.study("1.2.3", c.Accept((await night.offered("1.2.3"))["offer_id"]), ADA)
+    await night.study("1.2.3", c.StartReading("left"), ADA)
+    await night.study("1.2.3", c.SaveDraft(0, {"findings": "Half."}), ADA)
+    db = await Database(night.settings.dsn("rr_host")).open()
+    async with db.scope(["t"]) as conn:
+        shown = await study_snapshot(conn, "t", "1.2.3")
+    await db.close()
+    assert shown is not None
+    assert (shown["data"]["lock"]["user_id"], shown["data"]["lock"]["tab"]) == ("ada", "left")
+    await night.ask(radiologist_key("t", "ada"), c.SetPresence("away"), ADA)
+    await night.online(BOB)
+    await asyncio.sleep(1.5)
+    doc = await night.doc("1.2.3")
+    assert doc["status"] == "reading"  # her lock holds
+    until = datetime.fromisoformat(doc["lock"]["until"])
+    await night.study("1.2.3", c.FireTimer("lock", doc["step"], until))
+    assert (await night.offered("1.2.3"))["radiologist_id"] == "bob"
+    assert (await night.doc("1.2.3"))["report"]["version"] == 1  # with what she had written

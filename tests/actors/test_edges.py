@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from actors.domain import commands as c
 from actors.domain.errors import BadPayload, Failed, NotEligible, Retry, StaleVersion
 from actors.domain.identity import Principal, minted_study_uid, radiologist_key, study_key, tenant_key
+from actors.domain.study import SHAPE
 from actors.domain.words import DeclineReason, Priority, Role, SignKind
 from actors.local import Local
 from storage import staff
@@ -430,7 +431,8 @@ async def test_two_hosts_share_the_shards(fresh: Settings) -> None:
 
 async def test_one_bad_entity_stops_nobody(night: Night) -> None:
     await night.admin.execute(
-        "INSERT INTO rr.study VALUES ('t', 'bad', 'harbor', 1, 1, 'ordered', false, 'STAT', NULL, 'p', '', '{}', NULL, '{}')"
+        "INSERT INTO rr.study VALUES ('t', 'bad', 'harbor', 1, 1, 'ordered', false, 'STAT', NULL, 'p', '', '{}', NULL, $1)",
+        json.dumps({"shape": SHAPE}),
     )
     with pytest.raises(Failed):
         await night.study("bad", c.StartReading(), Principal("x", "t", Role.RADIOLOGIST))

@@ -446,11 +446,12 @@ export interface Snapshot {
   data: Record<string, unknown>;
 }
 
-/** The study is on the screen. */
+/** The study is on the screen; `tab` is which of hers. */
 export interface StartReading {
   idem: string;
   deadline_ms?: number;
   study_uid: string;
+  tab?: string;
 }
 
 /** Where a study is between the order and the signed report. */
