@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,3 +88,12 @@ def test_a_ladder_is_climbed_in_the_order_of_time() -> None:
     assert rungs_at((late, half, soon), None, 1800, due_at) == [
         (due_at - 30 * minute, soon), (due_at - 15 * minute, half), (due_at + minute, late),
     ]  # fmt: skip
+
+
+def test_the_page_of_clocks_shows_rules_that_hold() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "clocks.md").read_text()
+    shown = json.loads(page.partition("```json")[2].partition("```")[0])
+    rules = policy(shown).clock
+    assert [rung.tell for rung in rules.escalation[Priority.STAT]][-1] == ("on_call", "managers")
+    assert rules.hours(Priority.ROUTINE) is not None
+    assert rules.pause.most_s == 7200
