@@ -130,6 +130,8 @@ class Person:
 
     def on_s(self, until_s: float) -> float:
         """Return the seconds of her shifts before ``until_s``, breaks taken off."""
+        if len(self.shifts) == 1 and not self.breaks:
+            return max(0.0, min(self.shifts[0][1], until_s) - self.shifts[0][0])
         shifts = sum(max(0.0, min(end, until_s) - begin) for begin, end in self.shifts)
         return shifts - sum(max(0.0, min(end, until_s) - begin) for begin, end in self.breaks)
 

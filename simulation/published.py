@@ -84,7 +84,7 @@ def _capped() -> Rules:
     return structs.replace(pulled(NAMED["priority_age_cap"]), age_cap_s=cap)
 
 
-def baltruschat(seeds: Sequence[int]) -> list[Told]:
+def baltruschat(seeds: Sequence[int], days: int = 14) -> list[Told]:
     """Return what ranking by the detector's verdict does to pneumothorax, with and without an upper limit."""
     runs: dict[str, list[dict[str, float]]] = {"fifo": [], "rank": [], "cap": []}
     desks: dict[str, Callable[[], Desk]] = {
@@ -93,7 +93,7 @@ def baltruschat(seeds: Sequence[int]) -> list[Told]:
         "cap": partial(Production, _capped()),
     }
     for seed in seeds:
-        night = chest(seed)
+        night = chest(seed, days)
         for name, desk in desks.items():
             runs[name].append(lived(night, desk()))
     mean, most = "tat_mean/pneumothorax", "tat_max/pneumothorax"

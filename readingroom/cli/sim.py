@@ -72,6 +72,29 @@ def sim(  # noqa: PLR0913 - one parameter a flag
     Console().print(table)
 
 
+@app.command("published", epilog="Example: readingroom sim published --seeds 10")
+def published(
+    *,
+    seeds: Annotated[int, typer.Option(min=2, help="Nights of each setting.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Live published results again: direction and size beside what was printed. Takes minutes."""
+    from simulation.published import every  # noqa: PLC0415 - brings scipy
+
+    lines = every(range(1, seeds + 1))
+    if as_json:
+        rows = [
+            {"study": t.study, "figure": t.figure, "printed": t.printed, "unit": t.unit, "holds": t.holds}
+            | t.here.as_json()
+            for t in lines
+        ]
+        typer.echo(json.dumps({"seeds": seeds, "rows": rows}))
+        return
+    for told in lines:
+        here = f"{told.here.mean:+.1f} ±{told.here.half:.1f} {told.unit}"
+        typer.echo(f"{told.study}: {told.figure}: printed {told.printed or '-'}, here {here}")
+
+
 @app.command(
     "what-if", epilog="Example: readingroom sim what-if --tenant north --close-shift ada@example.org --hours 4"
 )

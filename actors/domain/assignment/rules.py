@@ -47,7 +47,7 @@ class Cost(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     steepness rises from 0 at ``wall_from`` to 1 at due and stays there (generalised cμ: van Mieghem 1995).
     """
 
-    weight: ByPriority = ByPriority(STAT=10000.0, URGENT=12.0, ROUTINE=60.0)
+    weight: ByPriority = ByPriority(STAT=10000.0, URGENT=12.0, ROUTINE=36.0)
     floor: Weight = 0.3
     power: Annotated[float, Meta(ge=1, le=6)] = 2.0
     wall: Weight = 5.0
