@@ -108,8 +108,8 @@ class ObjectStore:
         instance = _digest(place.series_uid, place.sop_uid, sha256.hex())
         return f"{place.tenant_id}/{study[:2]}/{study}/{instance}.dcm"
 
-    def open(self, name: str) -> BinaryIO:
-        """Open a stored file for reading, as it was received.
+    def open(self, name: str, *, study: str | None = None) -> BinaryIO:
+        """Open a stored file for reading, as it was received; ``study`` says whose key it has when it lies elsewhere.
 
         Raises:
             OSError: it is not there; :class:`~storage.sealed.Damaged` here or while reading: it is not what was written.
@@ -120,7 +120,7 @@ class ObjectStore:
         if not head.startswith(MAGIC) or self.keys is None:
             return file
         try:
-            return cast("BinaryIO", Unsealed(file, file_key(head, self.keys.of(name.rpartition("/")[0]))))
+            return cast("BinaryIO", Unsealed(file, file_key(head, self.keys.of(study or name.rpartition("/")[0]))))
         except OSError:
             file.close()
             raise

@@ -32,6 +32,7 @@ from gateway.ingest.held import Held
 from gateway.ingest.limits import Limits
 from gateway.ingest.quiet import QUIET_S, QuietSweeper
 from gateway.ingest.shield import Shield
+from gateway.ingest.strays import StraySweeper
 from gateway.ingest.wire import Shielded, Wire
 from storage import callers
 from storage.faults import AWAY
@@ -134,7 +135,8 @@ class Listener:
             self.tls_port = self._listen(self._settings.dicom_tls_port, shield)
         meters.ASSOCIATIONS.set_function(lambda: len(self._open))
         sweeper = QuietSweeper(self._db, self._held, self._announce, self._quiet_s)
-        self._tasks += [asyncio.create_task(sweeper.run()), asyncio.create_task(Sweeper(room).run())]
+        strays = StraySweeper(self._db, store)
+        self._tasks += [asyncio.create_task(each.run()) for each in (sweeper, Sweeper(room), strays)]
         log.info("dicom listening", host=self._settings.host, port=self.port, tls_port=self.tls_port, aet=aet)
 
     def _listen(self, port: int, shield: Shield | None) -> int:

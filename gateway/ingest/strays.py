@@ -1,0 +1,134 @@
+"""Collects files that no row refers to: their sender was told to send again, or a crash came between file and rows.
+
+On a local disk only: what lies in a bucket is left to the bucket's own inventory. A file that is old enough is first set aside, then removed a minute later unless a row has come for it meanwhile,
+as a resend may have given the same name to a file of its own in just that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway.ingest import part10
+from storage import quiet, strays
+from storage.faults import AWAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from storage.objects import ObjectStore
+    from storage.pool import Database
+
+OLD_S, WAIT_S, _SWEEP_S = 3600.0, 60.0, 3600.0
+_BATCH, _HEAD = 200, 4096
+_ASIDE = ".strays"
+
+log = structlog.get_logger()
+
+
+class StraySweeper:
+    """Sweeps once an hour, a tenant after the other.
+
+    Args:
+        db: as rr_ingest.
+        store: whose files they are.
+        old_s: younger files may still get their rows.
+        wait_s: from setting aside to removing.
+    """
+
+    def __init__(self, db: Database, store: ObjectStore, *, old_s: float = OLD_S, wait_s: float = WAIT_S) -> None:
+        self._db, self._store, self._old_s, self._wait_s = db, store, old_s, wait_s
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            try:
+                await self.sweep()
+            except AWAY as exc:  # OSErrors of the disk among them
+                log.warning("stray files not swept", cause=type(exc).__name__)
+
+    async def sweep(self) -> int:
+        """Sweep once; return how many files were removed."""
+        async with self._db.scope() as conn:
+            tenants = await quiet.tenants(conn)
+        removed = 0
+        for tenant_id in tenants:
+            names = await asyncio.to_thread(self._older, tenant_id)
+            aside: list[str] = []
+            for batch in _batches(names):
+                found = await self._strays(tenant_id, batch)
+                aside += [name for name in found if await asyncio.to_thread(self._set_aside, name)]
+            if aside:
+                await asyncio.sleep(self._wait_s)
+                removed += await self._settle(tenant_id, aside)
+        return removed
+
+    async def _settle(self, tenant_id: str, aside: list[str]) -> int:
+        gone = 0
+        for batch in _batches(aside):
+            strays_now = set(await self._strays(tenant_id, batch))
+            for name in batch:
+                await asyncio.to_thread(self._take_back, name, keep=name not in strays_now)
+            gone += len(strays_now)
+        log.info("stray files removed", tenant_id=tenant_id, files=gone, kept=len(aside) - gone)
+        return gone
+
+    async def _strays(self, tenant_id: str, names: list[str]) -> list[str]:
+        """Return which of these files no row names."""
+        uids = await asyncio.to_thread(self._sop_uids, names)
+        async with self._db.scope([tenant_id]) as conn:
+            known = await strays.named(conn, tenant_id, sorted(set(uids.values())))
+        return [name for name in uids if name not in known]
+
+    def _sop_uids(self, names: Iterable[str]) -> dict[str, str]:
+        found = {}
+        for name in names:
+            with suppress(OSError, part10.Incomplete):  # gone meanwhile, or nothing of ours
+                where = f"{_ASIDE}/{name}" if (self._store.root / _ASIDE / name).exists() else name
+                with self._store.open(where, study=name.rpartition("/")[0]) as file:
+                    found[name] = part10.meta(file.read(_HEAD)).sop_uid
+        return found
+
+    def _older(self, tenant_id: str) -> list[str]:
+        """Return the names of files of a tenant that are old enough, those left aside by a crash too."""
+        root, before = self._store.root, time.time() - self._old_s
+        found = []
+        for path in (root / tenant_id).glob("??/*/*.dcm"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    found.append(str(path.relative_to(root)))
+        found += [str(path.relative_to(root / _ASIDE)) for path in (root / _ASIDE / tenant_id).glob("??/*/*.dcm")]
+        return found
+
+    def _set_aside(self, name: str) -> bool:
+        """Move a file out of the way, unless it is a new one of that name."""
+        path, aside = self._store.root / name, self._store.root / _ASIDE / name
+        if aside.exists():
+            return True
+        try:
+            if path.stat().st_mtime >= time.time() - self._old_s:
+                return False
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _take_back(self, name: str, *, keep: bool) -> None:
+        """Remove a file that was set aside, or give it back its name unless there is a new one."""
+        path, aside = self._store.root / name, self._store.root / _ASIDE / name
+        if keep:
+            with suppress(FileExistsError, FileNotFoundError):
+                os.link(aside, path)
+        aside.unlink(missing_ok=True)
+
+
+def _batches(names: Iterable[str]) -> Iterable[list[str]]:
+    whole = list(names)
+    return (whole[at : at + _BATCH] for at in range(0, len(whole), _BATCH))
