@@ -1,7 +1,8 @@
 """Collects files that no row refers to: their sender was told to send again, or a crash came between file and rows.
 
-On a local disk only: what lies in a bucket is left to the bucket's own inventory. A file that is old enough is first set aside, then removed a minute later unless a row has come for it meanwhile,
-as a resend may have given the same name to a file of its own in just that moment.
+On a local disk only: what lies in a bucket is left to the bucket's own inventory. A file that is old enough is first
+set aside, then removed a minute later unless a row has come for it meanwhile, as a resend may have given the same name
+to a file of its own in just that moment.
 """
 
 from __future__ import annotations
