@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import struct
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydicom
-import pynetdicom
 import pytest
-from pydicom.data import get_testdata_file
+from pydicom.data import get_charset_files, get_testdata_file
 from pydicom.uid import HTJ2K, MPEG2MPML, HTJ2KLossless, JPEG2000Lossless, generate_uid
+from pynetdicom.pdu import A_ASSOCIATE_AC
 
 from actors.domain.identity import study_key
+from gateway.ingest import part10
 from gateway.ingest.listener import Listener
 from readingroom.demo.sender import send
 from tests.dicom.raw import Raw
+from tests.dicom.test_query_retrieve import FIND, query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,41 +87,77 @@ async def test_newer_encodings_are_stored_as_received(
         assert pydicom.dcmread(file).PixelData == image.PixelData
 
 
-async def test_every_test_file_is_stored_byte_identical_or_refused_and_the_listener_lives(
+@pytest.mark.timeout(600)
+async def test_all_176_test_files_are_stored_byte_identical_or_refused_and_the_listener_lives(
     world: World, listener: Listener
 ) -> None:
-    pynetdicom._config.STORE_SEND_CHUNKED_DATASET = True  # sends the file's very bytes
-    try:
-        outcomes = await asyncio.to_thread(_send_files, listener.port)
-    finally:
-        pynetdicom._config.STORE_SEND_CHUNKED_DATASET = False
-    accepted = {sop_uid for sop_uid, (status, _) in outcomes.items() if status == 0}
-    assert len(accepted) > 30
-    assert {status for status, _ in outcomes.values()} <= {0x0000, 0xC000, 0xA900}
-    for sop_uid in accepted:
-        assert hashlib.sha256(await stored(world, sop_uid)).digest() in outcomes[sop_uid][1]
+    files = sorted(path for path in (Path(pydicom.data.__file__).parent / "test_files").rglob("*") if path.is_file())
+    assert len(files) == 176
+    outcomes: dict[int, int] = {}
+    for path in files:
+        sop_uid, data, status = await asyncio.to_thread(_send_file, listener.port, path)
+        outcomes[status] = outcomes.get(status, 0) + 1
+        assert status in (0x0000, 0xC000, 0xA900, 0x0122, REFUSED_CONTEXT), (path, hex(status))
+        if status == 0:
+            sha = hashlib.sha256(data).digest()
+            rows = await world.rows(
+                "SELECT path FROM rr.instance WHERE sop_uid = $1 AND sha256 = $2 UNION ALL"
+                " SELECT path FROM rr.kept_apart WHERE sop_uid = $1 AND sha256 = $2", sop_uid, sha,
+            )  # fmt: skip
+            assert rows, path
+            assert {world.data_set(row["path"]) for row in rows} == {data}, path
+    assert outcomes[0] > 130
     assert not world.files(world.settings.objects / ".incoming")
+    with Raw(listener.port) as raw:
+        assert await asyncio.to_thread(raw.associate) == 2
 
 
-def _send_files(port: int) -> dict[str, tuple[int, set[bytes]]]:
-    """Return for each instance the status and the checksums of the files that carry its UID."""
-    outcomes: dict[str, tuple[int, set[bytes]]] = {}
-    for path in sorted((Path(pydicom.data.__file__).parent / "test_files").rglob("*.dcm")):
-        try:
-            meta = pydicom.filereader.read_file_meta_info(path)
-            ae = pynetdicom.AE("NORTH_MAIN")
-            ae.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
-        except (pydicom.errors.InvalidDicomError, AttributeError, ValueError):
-            continue
-        association = ae.associate("127.0.0.1", port, ae_title="READINGROOM")
-        if association.is_established and meta.MediaStorageSOPInstanceUID:
-            content = path.read_bytes()
-            sha = hashlib.sha256(content[144 + int.from_bytes(content[140:144], "little") :]).digest()
-            status = association.send_c_store(path).get("Status", -1)
-            before = outcomes.get(meta.MediaStorageSOPInstanceUID, (status, set()))
-            outcomes[meta.MediaStorageSOPInstanceUID] = (min(before[0], status), before[1] | {sha})
-            association.release()
-    return outcomes
+REFUSED_CONTEXT = -2
+
+
+def _send_file(port: int, path: Path) -> tuple[str, bytes, int]:
+    """Send a file's very bytes; return its instance, its data set, and the status."""
+    content = path.read_bytes()
+    try:
+        found = part10.meta(content)
+    except part10.Incomplete:
+        found = part10.Meta("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "1.2.840.10008.1.2", 0)
+    data = content[found.end :]
+    if not found.transfer_syntax or not found.sop_class:  # of files that say none, as a sender would guess
+        found = replace(
+            found,
+            sop_class=found.sop_class or "1.2.840.10008.5.1.4.1.1.2",
+            transfer_syntax=found.transfer_syntax or "1.2.840.10008.1.2",
+        )
+    with Raw(port) as raw:
+        kind, answer = raw.associate_as("NORTH_MAIN", "READINGROOM", found.sop_class, found.transfer_syntax)
+        assert kind == 2
+        accepted = A_ASSOCIATE_AC()
+        accepted.decode(struct.pack(">BBI", kind, 0, len(answer)) + answer)
+        if accepted.presentation_context[0].result:
+            return found.sop_uid, data, REFUSED_CONTEXT
+        return found.sop_uid, data, raw.store(found.sop_uid, data, found.sop_class)
+
+
+@pytest.mark.parametrize("file", sorted(
+    path.name for path in (Path(pydicom.data.__file__).parent / "charset_files").glob("*.dcm")
+))  # fmt: skip
+async def test_names_in_every_character_set_are_read_as_they_are(world: World, listener: Listener, file: str) -> None:
+    image = pydicom.dcmread(str(get_charset_files(file)[0]))
+    image.SOPClassUID, image.StudyInstanceUID = "1.2.840.10008.5.1.4.1.1.7", generate_uid()
+    image.SeriesInstanceUID, image.SOPInstanceUID = generate_uid(), generate_uid()
+    image.PatientID, image.PatientBirthDate = "77", ""
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    (sent,) = await asyncio.to_thread(send, [image], "127.0.0.1", listener.port, aet="NORTH_MAIN")
+    assert sent.status == 0
+    image.decode()
+    name = str(image.get("PatientName", "")).rstrip("=")
+    assert await world.value("SELECT name FROM rr.patient") == name
+    _, found = await asyncio.to_thread(
+        query, listener.port, FIND, QueryRetrieveLevel="STUDY", PatientName="", StudyInstanceUID=image.StudyInstanceUID
+    )
+    assert str(found[0].PatientName) == name
 
 
 async def test_rows_and_inbox_say_what_the_image_says(world: World, listener: Listener, images: Images) -> None:
