@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from contextlib import suppress
@@ -44,6 +45,8 @@ class Hosted:
             self._beating = asyncio.create_task(self._pulse())
             self._exposition.start()
             tracing.start(self._name)
+            gc.freeze()  # what was imported stays; and 100,000 studies are not to be walked through all the time
+            gc.set_threshold(20_000, 20, 100)
             _log_to(self._run.parent / "logs" / f"{self._name}.log", self._name)
             with suppress(OSError):  # on another machine nobody looks there
                 self._run.mkdir(parents=True, exist_ok=True)

@@ -139,7 +139,10 @@ class Room:
         """Add open studies up to that many, through the journal, their warnings due evenly from ``first`` on."""
         lane, number = Lane(self.settings.dsn("rr_host"), timeout_s=60), self.seeded
         while number < until:
-            batch = [self._unit(n, first + spread * n / until) for n in range(number, min(number + _TOGETHER, until))]
+            batch = [
+                self._unit(n, first + spread * (n - self.seeded) / (until - self.seeded))
+                for n in range(number, min(number + _TOGETHER, until))
+            ]
             await lane.commit(batch)
             number += len(batch)
         await lane.close()
@@ -149,7 +152,10 @@ class Room:
     def _unit(self, number: int, warned_at: datetime) -> Unit:
         key = study_of(number)
         patient = Patient("p1", "PHANTOM^Iris", "1", key.tenant_id, "1961-04-12", "F")
-        arrived = ImagesArrived("main", patient, 1, f"A{number}", "CT", "HEAD", "", "CT head", Priority.URGENT)
+        arrived = ImagesArrived(
+            "main", patient, 1, accession_number=f"A{number}", modality="CT", body_part="HEAD", procedure="CT head",
+            priority=Priority.URGENT,
+        )  # fmt: skip
         at = warned_at - _WARNED_AFTER
         facts = Facts(key.tenant_id, "Main", policy=Policy())
         decision = decide(Study(key.name), arrived, None, at, facts)
