@@ -121,7 +121,9 @@ class Night:
     def _is_true(self, message: Message, refusal: ReadingRoomError) -> None:
         """A refusal must be what the journal of this very moment says: a stale copy must not say no."""
         envelope, study = message.envelope, self.store.study(message.key.name)
-        facts = Facts(TENANT, patient=PATIENT, policy=POLICY, new_id="x")
+        person = self.store.people.get(envelope.by.user_id) if envelope.by else None
+        presence = Presence(person.state) if person else None
+        facts = Facts(TENANT, patient=PATIENT, policy=POLICY, new_id="x", presence=presence)
         try:
             decide(study, envelope.command, envelope.by, self.store.now, facts)  # type: ignore[arg-type]
         except ReadingRoomError:
@@ -303,7 +305,7 @@ class Night:
                 continue
             for reader in ledger.loaded(self.store.now):
                 load = sum(s.load_of == reader.radiologist_id for s in studies if s.status in LIVE)
-                if load != reader.load or reader.presence is Presence.OFF:
+                if load != reader.load:
                     raise Broken(f"the ledger has {reader.load} for {reader.radiologist_id}, who has {load}")
                 if ledger.why_not(ledger.waiting(study), reader, self.store.now) is None:
                     raise Broken(f"{study.study_uid} waits, and {reader.radiologist_id} is free")
