@@ -125,7 +125,9 @@ class Sign(Command, kw_only=True):
 
 
 class NextCase(Command, kw_only=True):
-    """Assign me what I should read next."""
+    """Assign me what I should read next; or this one, within the window that the policy leaves me."""
+
+    study_uid: Annotated[str, Meta(max_length=64)] = ""
 
 
 class SetPresence(Command, kw_only=True):

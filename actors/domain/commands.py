@@ -220,7 +220,9 @@ class FireTimer:
 # -- to a tenant's decider ----------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class NextCase:
-    pass
+    """The first of her order; or the one she names, if it is within the policy's window."""
+
+    study_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

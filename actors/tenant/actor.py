@@ -18,7 +18,7 @@ import structlog
 from uuid_utils import uuid7
 
 from actors import meters, tracing
-from actors.domain.assignment.engine import decide, next_for
+from actors.domain.assignment.engine import decide, next_for, window
 from actors.domain.assignment.record import record
 from actors.domain.commands import Assign, AssignStudy, Claim, Envelope, FireTimer, Grant, JoinOrder, NextCase, Offer
 from actors.domain.errors import BadPayload, NotEligible, NotFound, NothingToRead, Retry
@@ -111,8 +111,10 @@ class TenantActor:
                 await self._experience.refresh(ledger)
                 for study_uid, recall in recalls(ledger, self._world.now()):
                     self._world.tell(study_key(self._key.tenant_id, study_uid), Envelope(recall))
+                if not ledger.batch_over(self._world.now()):
+                    return {}
             case NextCase():
-                return await self._next_case(ledger, envelope)
+                return await self._next_case(ledger, envelope, message.study_uid)
             case AssignStudy():
                 return await self._assign(ledger, envelope, message)
             case _:
@@ -211,6 +213,7 @@ class TenantActor:
             self._shadow.follow(ledger, pool, readers, (policy, choices), tried, now)
         left = [w for w in pool if w.study_uid not in ledger.reserved]
         await self._notices.nobody(ledger, left, readers, self._muster.on_call(), now)
+        await self._notices.refused(ledger, left, self._muster.on_call(), now)
 
     def _keep(self, made: Record) -> str:
         """Keep what a decision was made of, beside the offers that it leads to; return its name."""
@@ -227,7 +230,7 @@ class TenantActor:
         self._world.tell(study_key(self._key.tenant_id, choice.study_uid), told)
 
     # -- persons ------------------------------------------------------------------------------
-    async def _next_case(self, ledger: Ledger, envelope: Envelope) -> dict[str, Any]:
+    async def _next_case(self, ledger: Ledger, envelope: Envelope, wanted: str) -> dict[str, Any]:
         if envelope.by is None:
             raise BadPayload("Only a reader asks for the next case.")
         await self._catch_up(ledger)
@@ -239,6 +242,10 @@ class TenantActor:
         now = self._world.now()
         asking = ledger.with_hands(replace(me, presence=Presence.ONLINE), now)
         pool, seed = ledger.pool(), ledger.seed()
+        if wanted:
+            if wanted not in window(pool, asking, ledger.rules, now.timestamp(), ledger.minutes):
+                raise NotEligible("It is not among the first of your list.", {"why": "outside the window"})
+            pool = [w for w in pool if w.study_uid == wanted]
         choice = next_for(pool, asking, ledger.rules, now.timestamp(), seed, ledger.minutes)
         if choice is None:
             raise NothingToRead

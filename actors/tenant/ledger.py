@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from actors.domain.study import Study
     from storage.hydrate import Site
 
+_JITTER_S = 0.1  # of the pulse
 _LEAST_MIN = 1.0  # what is left of a read that takes longer than expected
 
 
@@ -55,7 +56,7 @@ class Ledger:
         self.done: dict[str, float] = {}  # reader → minutes read today
         self.owed: dict[str, float] = {}  # reader → minutes she had less than her share on the days before
         self._on: dict[str, float] = {}  # reader → minutes present since this decider began
-        self._met_at = 0.0
+        self._met_at = self._matched_at = 0.0
         self._hands: dict[str, set[str]] = {}  # reader → studies that count in her load
         self._seen: dict[str, tuple[int, Waiting]] = {}  # study → its journal version, and how the rules see it
 
@@ -63,6 +64,13 @@ class Ledger:
         """Return the seed of the next call of the policy: no two calls have the same."""
         self.decided += 1
         return self.epoch * 1_000_003 + self.decided
+
+    def batch_over(self, now: datetime) -> bool:
+        """Whether those that wait are to be matched anew; who has just come is decided about at once."""
+        if now.timestamp() < self._matched_at + self.rules.batch_s - _JITTER_S:
+            return False
+        self._matched_at = now.timestamp()
+        return True
 
     def place(self, sites: dict[str, Site]) -> None:
         """Take the sites as they are; what they demand of readers may have changed."""

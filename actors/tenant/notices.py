@@ -44,20 +44,34 @@ class Notices:
         """Say of each of these studies that nobody can take it now, and why if one reason is the whole of it."""
         present = [r for r in readers if r.presence in PRESENT]
         kind = "barred" if present else "absent"
-        news = {idem: w for w in left if (idem := f"nobody/{w.study_uid}/{w.step}/{kind}") not in self._said}
+        text = "Nobody present may take this study now." if present else "Nobody is present to read this study."
+
+        def said(waiting: Waiting) -> str:
+            why = ledger.why_not(waiting, present[0], now) if len(present) == 1 else None
+            return f"{text[:-1]}: {present[0].name} {why}." if why else text
+
+        news = {f"nobody/{w.study_uid}/{w.step}/{kind}": w for w in left}
+        await self._say({i: (w.study_uid, said(w)) for i, w in news.items() if i not in self._said}, on_call, now)
+
+    async def refused(self, ledger: Ledger, left: Sequence[Waiting], on_call: Sequence[str], now: datetime) -> None:
+        """Say of a study that waits that it was declined, or left unanswered, as often as the policy bears."""
+        often = {}
+        for uid in (w.study_uid for w in left if w.asked):
+            times = sum(a.times for a in ledger.studies[uid].asked)
+            idem = f"refused/{uid}/{times}"
+            if times >= ledger.rules.declines_told and idem not in self._said:
+                often[idem] = (uid, f"Nobody has taken this study: it was asked for {times} times.")
+        await self._say(often, on_call, now)
+
+    async def _say(self, news: dict[str, tuple[str, str]], on_call: Sequence[str], now: datetime) -> None:
+        """Tell managers and who is on call each text about its study, under its key, once."""
         if not news:
             return
         tenant_id = self._key.tenant_id
         async with self._world.db.scope([tenant_id]) as conn:
             known = await answers.known(conn, tenant_id, "", news)
             told = list(dict.fromkeys([*await hydrate.managers(conn, tenant_id), *on_call]))
-        text = "Nobody present may take this study now." if present else "Nobody is present to read this study."
-        units = []
-        for idem, waiting in news.items():
-            if idem not in known:
-                why = ledger.why_not(waiting, present[0], now) if len(present) == 1 else None
-                said = f"{text[:-1]}: {present[0].name} {why}." if why else text
-                units.append(self._unit(idem, waiting.study_uid, said, told, now))
+        units = [self._unit(idem, uid, text, told, now) for idem, (uid, text) in news.items() if idem not in known]
         for failed in await asyncio.gather(*(self._world.commit(u) for u in units if u.feed), return_exceptions=True):
             if isinstance(failed, BaseException) and not isinstance(failed, Fenced):  # Fenced: another decider said it
                 raise failed

@@ -35,7 +35,7 @@ _TOLD: dict[type[calls.Command], Callable[[Any], Command]] = {
     calls.Release: lambda a: told.Release(a.reason),
     calls.SaveDraft: lambda a: told.SaveDraft(a.base_version, a.sections),
     calls.Sign: lambda a: told.Sign(a.kind, a.report_version, a.version, a.confirm, a.text),
-    calls.NextCase: lambda _: told.NextCase(),
+    calls.NextCase: lambda a: told.NextCase(a.study_uid),
     calls.SetPresence: lambda a: told.SetPresence(a.state, a.study_uid),
     calls.Assign: lambda a: told.AssignStudy(a.study_uid, a.radiologist_id, a.version, a.reason, a.override),
     calls.PauseClock: lambda a: told.PauseClock(a.version, a.reason),
@@ -76,7 +76,7 @@ async def _seen(deps: Deps, who: Principal, name: str, payload: dict[str, Any]) 
         NotFound: existing or not.
     """
     study_uid, reader = payload.get("study_uid"), payload.get("radiologist_id") if name == "assign" else None
-    if not isinstance(study_uid, str):
+    if not isinstance(study_uid, str) or (name == "next_case" and not study_uid):
         return
     async with asyncio.timeout(_VIEW_S), deps.app_db.view(who) as conn:
         if await studies_read.seen(conn, who, study_uid) is None:

@@ -11,7 +11,7 @@ import pytest
 
 from actors.domain import commands as c
 from actors.domain.assignment.record import replay, unpack
-from actors.domain.errors import StaleVersion
+from actors.domain.errors import NotEligible, StaleVersion
 from actors.domain.identity import Principal, radiologist_key, tenant_key
 from actors.domain.words import DeclineReason, Role, SignKind
 from actors.local import Local
@@ -54,7 +54,7 @@ async def read(night: Night, study_uid: str, who: Principal) -> None:
 
 
 async def test_who_declines_is_asked_once_more_and_then_no_more_until_she_comes_back(night: Night) -> None:
-    await policy(night, ask_again_s=1.0)
+    await policy(night, ask_again_s=1.0, declines_told=2)
     await night.online(ADA)
     await night.images("1.2.3")
     seen = set()
@@ -67,6 +67,7 @@ async def test_who_declines_is_asked_once_more_and_then_no_more_until_she_comes_
     assert (doc["status"], doc["asked"][0]["times"]) == ("unread", 2)
     told = "SELECT count(*) FROM rr.feed WHERE stream = 'user:max' AND type = 'message_received'"
     assert await night.admin.fetchval(told) > 0
+    assert await night.admin.fetchval(told + " AND data->'message'->>'text' LIKE 'Nobody has taken%2 times.'") == 1
     await night.ask(radiologist_key("t", "ada"), c.SetPresence("busy"), ADA)
     await night.ask(radiologist_key("t", "ada"), c.SetPresence("online"), ADA)
     assert (await night.offered("1.2.3"))["radiologist_id"] == "ada"
@@ -212,3 +213,15 @@ async def test_a_study_whose_reader_is_gone_goes_on_to_another_when_her_lock_lap
     await night.study("1.2.3", c.FireTimer("lock", doc["step"], until))
     assert (await night.offered("1.2.3"))["radiologist_id"] == "bob"
     assert (await night.doc("1.2.3"))["report"]["version"] == 1  # with what she had written
+
+
+async def test_a_reader_may_name_her_next_case_within_the_window_only(night: Night) -> None:
+    for uid in ("1.2.3", "1.2.4"):
+        await night.images(uid)
+        await night.status(uid, "unread")
+    await night.ask(radiologist_key("t", "bob"), c.SetPresence("busy"))
+    with pytest.raises(NotEligible):
+        await night.ask(tenant_key("t"), c.NextCase("1.2.4"), BOB)
+    await policy(night, window=2)
+    taken = await night.ask(tenant_key("t"), c.NextCase("1.2.4"), BOB)
+    assert (taken["row"]["study_uid"], taken["row"]["assigned_to"]) == ("1.2.4", "bob")

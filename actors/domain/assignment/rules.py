@@ -104,8 +104,7 @@ class Rules(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     age_cap_s: ByPriority = ByPriority(STAT=1800.0, URGENT=14400.0, ROUTINE=86400.0)  # older goes with the STATs
     balance: Balance = Balance()
     ahead: Annotated[int, Meta(ge=1)] | None = None  # pushed at most so many at a time; None: to her capacity
-    batch_s: Positive = 1.0  # those that wait are matched anew this often,
-    batch_new: Annotated[int, Meta(ge=1)] = 20  # or when so many have come
+    batch_s: Annotated[float, Meta(gt=0, le=60)] = 1.0  # those that wait are matched anew this often
     ask_again_s: Weight = 120.0  # who declined or let it expire is not asked again before
     times_asked: Annotated[int, Meta(ge=1)] = 2  # of one study, by one reader
     declines_told: Annotated[int, Meta(ge=1)] = 3  # so many refusals and the managers are told

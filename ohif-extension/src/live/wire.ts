@@ -231,10 +231,11 @@ export interface MessageReceived {
   message: Message;
 }
 
-/** Assign me what I should read next. */
+/** Assign me what I should read next; or this one, within the window that the policy leaves me. */
 export interface NextCase {
   idem: string;
   deadline_ms?: number;
+  study_uid?: string;
 }
 
 /** An open offer; `why` is a sentence. */
