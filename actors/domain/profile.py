@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 SKILL_MOST = 3
+_EVER = (1900, 9000)  # a year before or after stands for no bound
 USUAL = 2
 CAPACITY_MOST = 1000
 _JURISDICTION = re.compile(r"[A-Z0-9]{1,8}(-[A-Z0-9]{1,8})?")  # ISO 3166-1 alpha-2, or 3166-2
@@ -37,12 +38,14 @@ class Term:
 
     def span(self, where: ZoneInfo) -> tuple[datetime | None, datetime | None]:
         """Return the instants between which it holds in a time zone, the second not included."""
-        until = self.valid_to and self.valid_to + timedelta(days=1)
-        return _midnight(self.valid_from, where), _midnight(until, where)
+        return _midnight(self.valid_from, where), _midnight(self.valid_to, where, timedelta(days=1))
 
 
-def _midnight(day: date | None, where: ZoneInfo) -> datetime | None:
-    return None if day is None else datetime.combine(day, time(), where).astimezone(UTC)
+def _midnight(day: date | None, where: ZoneInfo, later: timedelta = timedelta()) -> datetime | None:
+    """Return the instant a day begins, or the one after; None for no day, and for one that only means "ever"."""
+    if day is None or not _EVER[0] <= day.year < _EVER[1]:
+        return None
+    return datetime.combine(day + later, time(), where).astimezone(UTC)
 
 
 class About(StrEnum):

@@ -133,6 +133,9 @@ def expand(pattern: Pattern) -> list[Shift]:
 def _check(pattern: Pattern) -> None:
     if not pattern.weekdays <= frozenset(range(1, 8)) or not pattern.weekdays:
         raise BadPayload("weekdays holds numbers from 1 (Monday) to 7 (Sunday).", {"field": "weekdays"})
+    for name, day in (("first_day", pattern.first_day), ("last_day", pattern.last_day)):
+        if not 1970 < day.year < 9000:  # noqa: PLR2004 - what a calendar holds
+            raise BadPayload(f"{name}: {day} is not a day to work on.", {"field": name})
     if pattern.last_day < pattern.first_day:
         raise BadPayload("last_day comes before first_day.", {"field": "last_day"})
     if (pattern.last_day - pattern.first_day).days >= DAYS_MOST:

@@ -119,3 +119,8 @@ def test_what_the_feed_tells_changes_with_capacity_name_and_shift() -> None:
     news = [ada.shown(6, NOW), ada.shown(5, NOW + H), off.shown(5, NOW)]
     assert told not in news
     assert len(set(news)) == 2  # a shift that is over and an absence look alike
+
+
+def test_a_term_to_the_end_of_the_calendar_never_ends() -> None:
+    for name in ("Asia/Tokyo", "America/New_York"):
+        assert Term("US-ME", date.min, date.max).span(ZoneInfo(name)) == (None, None)

@@ -78,6 +78,8 @@ def test_breaks_follow_their_shift_over_midnight() -> None:
         ({"weekdays": frozenset({0})}, "weekdays"),
         ({"last_day": date(2026, 3, 1)}, "last_day"),
         ({"last_day": date(2028, 3, 1)}, "last_day"),
+        ({"first_day": date(1, 1, 1)}, "first_day"),
+        ({"last_day": date.max}, "last_day"),
         ({"breaks": ((time(12), time(13)),)}, "breaks"),
         ({"breaks": ((time(23), time(0)), (time(23, 30), time(1)))}, "breaks"),
     ],
