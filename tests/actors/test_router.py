@@ -14,6 +14,7 @@ from actors.domain.errors import Expired, Overloaded, ReadingRoomError, Retry, W
 from actors.domain.identity import Principal, study_key
 from actors.domain.words import Role
 from actors.router import Router, Unreachable
+from actors.told import Misplaced, Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,3 +117,41 @@ async def test_too_much_at_once_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     results = await asyncio.gather(*asks, return_exceptions=True)
     assert sum(isinstance(r, Overloaded) for r in results) > 0
     assert sum(isinstance(r, dict) for r in results) >= 5
+
+
+async def test_who_is_not_where_the_placement_said_is_looked_for_again() -> None:
+    where = Where(wrong=2)
+    assert await Router(Host(), where).ask(study_key("t", "1"), Envelope(Accept("o"), ADA)) == {"n": 0}
+    assert where.doubts == 2
+
+
+async def test_a_host_that_does_not_hold_the_entity_any_more_is_asked_no_second_time_in_vain() -> None:
+    class Moving(Host):
+        async def call(self, host: str, asked: Sequence[tuple[Key, Envelope]]) -> list[Any]:
+            self.calls.append((host, [e for _, e in asked]))
+            return [Misplaced() if host == "0" else {"at": host} for _ in asked]
+
+    class Changed(Where):
+        def owner(self, key: Key) -> str | None:
+            return "1" if self.doubts else "0"
+
+    host = Moving()
+    assert await Router(host, Changed()).ask(study_key("t", "1"), Envelope(Accept("o"), ADA)) == {"at": "1"}
+    assert [at for at, _ in host.calls] == ["0", "1"]
+    assert len({e.idem for _, asked in host.calls for e in asked}) == 1
+
+
+async def test_a_slow_answer_holds_up_no_other_of_its_call() -> None:
+    class Slow(Host):
+        async def call(self, host: str, asked: Sequence[tuple[Key, Envelope]]) -> list[Any]:
+            self.calls.append((host, [e for _, e in asked]))
+            first = len(self.calls) == 1
+            return [Unfinished() if first and key.name == "slow" else {"n": key.name} for key, _ in asked]
+
+    host = Slow()
+    router = Router(host, Where())
+    answers = await asyncio.gather(
+        *(router.ask(study_key("t", n), Envelope(Accept(n), ADA)) for n in ("slow", "quick"))
+    )
+    assert answers == [{"n": "slow"}, {"n": "quick"}]
+    assert len(host.calls) == 2
