@@ -54,6 +54,12 @@ class Staff:
             log.info("HostsDismissed", hosts=left)
         return left
 
+    async def close(self) -> None:
+        """Leave the database."""
+        if self._db is not None:
+            await self._db.close()
+            self._db = None
+
     async def _open(self) -> Database:
         if self._db is None:
             self._db = await Database(self._settings.dsn("rr_timer"), max_size=1).open()
