@@ -12,7 +12,7 @@ from actors.domain.errors import Overloaded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.domain.commands import Envelope
+    from actors.domain.commands import Command, Envelope
     from actors.domain.identity import Key
     from actors.mailbox import Mailbox
 
@@ -27,6 +27,7 @@ class Cells:
         self._make = make
         self._cells: dict[Key, Mailbox] = {}
         self._busy: Counter[Key] = Counter()
+        self._asked: dict[tuple[Key, str, str | None], tuple[Command, asyncio.Task[dict[str, Any]]]] = {}
         self._messages = 0
         self._freed = asyncio.Event()
 
@@ -34,11 +35,15 @@ class Cells:
         return len(self._cells)
 
     def ask(self, key: Key, envelope: Envelope) -> asyncio.Task[dict[str, Any]]:
-        """Hand over a message now, and return what becomes of it.
+        """Hand over a message now, and return what becomes of it; one that is asked again joins the first.
 
         Raises:
             Overloaded: too many wait for the entity, or for the host.
         """
+        known = (key, envelope.by.user_id if envelope.by else "", envelope.idem)
+        asked = self._asked.get(known)
+        if asked is not None and asked[0] == envelope.command:
+            return asked[1]
         if self._messages >= _MESSAGES or self._busy[key] >= _EACH:
             raise Overloaded
         cell = self._cells.get(key)
@@ -49,6 +54,9 @@ class Cells:
         self._messages += 1
         task = asyncio.create_task(cell.ask(envelope))
         task.add_done_callback(lambda _: self._done(key))
+        if envelope.idem is not None and asked is None:
+            self._asked[known] = (envelope.command, task)
+            task.add_done_callback(lambda _: self._asked.pop(known))
         return task
 
     def _done(self, key: Key) -> None:

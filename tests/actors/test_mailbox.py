@@ -175,9 +175,9 @@ async def test_too_many_messages_of_one_entity_are_refused_and_the_others_served
 ) -> None:
     monkeypatch.setattr(cells, "_EACH", 3)
     held = cells.Cells(lambda key: Mailbox(key, Entity(), Answers()))
-    asked = [held.ask(KEY, accept(n)) for n in "abc"]
+    asked = [held.ask(KEY, Envelope(Accept(n), ADA, n)) for n in "abc"]
     with pytest.raises(Overloaded):
-        held.ask(KEY, accept("d"))
+        held.ask(KEY, Envelope(Accept("d"), ADA, "d"))
     other = held.ask(study_key("t", "2"), accept())
     assert await asyncio.gather(*asked, other) == [{"version": 1}] * 4
     await held.ask(KEY, accept("e"))
@@ -192,3 +192,15 @@ async def test_a_shard_is_settled_once_its_last_message_is_done() -> None:
     assert all(task.done() for task in asked)
     held.drop(lambda key: key == KEY)
     assert len(held) == 0
+
+
+async def test_a_message_that_is_asked_again_meanwhile_is_taken_once() -> None:
+    entity = Entity()
+    held = cells.Cells(lambda key: Mailbox(key, entity, Answers()))
+    asked = [held.ask(KEY, accept()) for _ in range(5)]
+    other = held.ask(KEY, Envelope(Accept("o2"), ADA, "i1"))  # the same key for another command: not the same message
+    assert await asyncio.gather(*asked) == [{"version": 1}] * 5
+    await other
+    assert entity.log == ["o1 in", "o1 out", "o2 in", "o2 out"]
+    await held.ask(KEY, accept())
+    assert len(entity.log) == 6
