@@ -38,7 +38,7 @@ async def working(settings: Settings, hosts: int = 1) -> AsyncIterator[tuple[Nig
 
 
 def presence(state: str) -> c.Envelope:
-    return c.Envelope(c.SetPresence(state))
+    return c.Envelope(c.SetPresence(state), ADA)
 
 
 async def until(check: Any) -> None:
