@@ -1,6 +1,6 @@
 """What is kept for a while only: answers a day, the feed a week (its readers then begin with a snapshot), deliveries a month.
 
-Inputs of decisions are kept a quarter of a year, reading times half a year: so long minutes are learned from them.
+Inputs of decisions, and what a shadow decided, are kept a quarter of a year, reading times half a year: so long minutes are learned from them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ DELETE FROM rr.delivery d
     WHERE o.tenant_id = d.tenant_id AND o.outbox_id = d.outbox_id)
 """
 DECISIONS = "DELETE FROM rr.decision WHERE tenant_id = $1 AND at < now() - interval '90 days'"
+SHADOWS = "DELETE FROM rr.shadow_decision WHERE tenant_id = $1 AND at < now() - interval '90 days'"
 READ_TIMES = "DELETE FROM rr.read_time WHERE tenant_id = $1 AND at < now() - interval '180 days'"
 
 
@@ -37,6 +38,6 @@ async def days(conn: Connection) -> list[str]:
 
 async def expire(conn: Connection, tenant_id: str) -> None:
     """Delete what has been kept long enough."""
-    for statement in (ANSWERS, OUTBOX, DELIVERIES, DECISIONS, READ_TIMES):
+    for statement in (ANSWERS, OUTBOX, DELIVERIES, DECISIONS, SHADOWS, READ_TIMES):
         await conn.execute(statement, tenant_id)
     await letters.expire(conn, tenant_id)
