@@ -1,6 +1,7 @@
 """What is kept for a while only: answers a day, the feed a week (its readers then begin with a snapshot), deliveries a month.
 
-Inputs of decisions, and what a shadow decided, are kept a quarter of a year, reading times half a year: so long minutes are learned from them.
+Inputs of decisions and what a shadow decided are kept a quarter of a year, reading times half a year: so long
+minutes are learned from them.
 """
 
 from __future__ import annotations
