@@ -47,7 +47,6 @@ async def test_a_ladder_is_climbed_once_a_rung_also_when_the_host_was_restarted_
     await policy(night, sla={"URGENT": {"due_s": 3}}, clock={"escalation": {"URGENT": ladder}})
     await night.online(ADA)
     await night.images("1.2.3", priority="HIGH", count=1)
-    await night.images("1.2.3", count=0)
     await soon(lambda: count(night, "type = 'sla_escalated' AND stream = 'tenant:t'"))
     await restart(night)
     await soon(
