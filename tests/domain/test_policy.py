@@ -27,6 +27,11 @@ def test_defaults_are_those_of_a_tenant_without_a_policy() -> None:
         ({"sla": {"STAT": 5}}, "sla.STAT"),
         ({"sla": {"STAT": {"due_s": 5, "warn_s": 6}}}, "sla.STAT.warn_s"),
         ({"capacity": 0}, "capacity"),
+        ({"assignment": {"colour": 1}}, "assignment.colour"),
+        ({"assignment": {"batch_s": 0}}, "assignment.batch_s"),
+        ({"assignment": {"order": "astrology"}}, "assignment.order"),
+        ({"assignment": {"cost": {"weight": {"STAT": -1, "URGENT": 1, "ROUTINE": 1}}}}, "assignment.cost.weight.STAT"),
+        ({"assignment": []}, "assignment"),
         ({"capacity": True}, "capacity"),
     ],
 )

@@ -147,8 +147,6 @@ class _Round:
         """Return points against those who have no room for the whole of a patient's studies."""
         siblings = self._siblings(i)
         table = self._table
-        if not siblings:
-            return np.zeros(len(table.readers))
         able = table.may[[i, *siblings]].sum(axis=0)
         fits = np.minimum(able, np.maximum(table.capacity - table.load, 0))
         weight: float = table.rules.balance.patient

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from actors.domain.words import Priority
+from actors.domain.words import Acuity, Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +53,8 @@ def _edf(table: Table) -> Keys:
 
 def chance(table: Table) -> NDArray[np.float64]:
     """Return P(critical) of each study: the model's, else what the policy says of its acuity."""
-    of = table.rules.suspicion.of
-    return np.array([of(w.acuity) if w.critical_p is None else w.critical_p for w in table.pool], float)
+    of = {acuity: table.rules.suspicion.of(acuity) for acuity in Acuity}
+    return np.array([of[w.acuity] if w.critical_p is None else w.critical_p for w in table.pool], float)
 
 
 def marginal(table: Table) -> NDArray[np.float64]:
@@ -71,7 +71,9 @@ def marginal(table: Table) -> NDArray[np.float64]:
 
 def _fastest(table: Table) -> NDArray[np.float64]:
     """Return μ of each study: one over the least minutes of those who may have it now."""
-    return np.asarray(1.0 / np.where(table.may, table.minutes, np.inf).min(axis=1, initial=1e9))
+    open_to = np.flatnonzero(table.may.any(axis=0))
+    minutes = table.by_kind[table.kind[:, None], open_to]
+    return np.asarray(1.0 / np.where(table.may[:, open_to], minutes, np.inf).min(axis=1, initial=1e9))
 
 
 def _level(table: Table) -> NDArray[np.float64]:

@@ -129,7 +129,5 @@ def _surplus(table: Table) -> NDArray[np.float64]:
     done = np.array([r.done_min + r.ahead_min for r in readers], float)
     on = np.array([r.on_min if r.presence in PRESENT else 0.0 for r in readers], float)
     owed = np.array([r.owed_min for r in readers], float)
-    if not readers:
-        return done
     share = done[table.present].sum() * on / on.sum() if on.sum() > 0 else np.full(len(readers), done.mean())
     return np.asarray(done - share - owed)

@@ -172,11 +172,6 @@ class Table:
         self.rank = np.array([_RANK[w.priority] for w in pool], np.intp)
         self.stat = self.rank == 0
 
-    @property
-    def minutes(self) -> NDArray[np.float64]:
-        """Expected minutes, (studies, readers)."""
-        return self.by_kind[self.kind]
-
     def able(self) -> NDArray[np.bool_]:
         """Return which studies anybody may have now."""
         return np.asarray(self.may.any(axis=1))
