@@ -8,9 +8,7 @@ begins at the first message and not before: a host that cannot reach PostgreSQL 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
@@ -19,17 +17,20 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from actors import meters, tracing
+from actors.arrivals import Arrivals
 from actors.cells import Cells
 from actors.committer import Committer
 from actors.directory import Directory
-from actors.domain.commands import Assign, Claim, Envelope, FireTimer, ImagesArrived
-from actors.domain.errors import BadPayload, ReadingRoomError, Retry
+from actors.domain.commands import Envelope, FireTimer, ImagesArrived
+from actors.domain.errors import Retry
 from actors.domain.identity import Key, divide, tenant_key
+from actors.door import Door
 from actors.firing import Firing
 from actors.inbox import Inbox
 from actors.letters import DeadLetters
 from actors.mailbox import Mailbox
 from actors.nudges import Nudges
+from actors.post import Place, Post
 from actors.pulse import Pulse
 from actors.radiologist.actor import RadiologistActor
 from actors.reads import Reads
@@ -37,23 +38,24 @@ from actors.router import Router
 from actors.study.actor import StudyActor
 from actors.tenant.actor import TenantActor
 from actors.tenure import Everything, Tenure
-from actors.told import FORWARD, Later, Misplaced, Spent, Tick, Unfinished, sealed
+from actors.told import Tick, sealed
 from actors.upkeep import Upkeep
-from storage import inbox, timers
+from storage import timers
 from storage.commit import Lane
 from storage.faults import AWAY
 from storage.pool import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Callable
 
     from actors.domain.placement import Slot
     from actors.domain.unit import Unit
     from actors.mailbox import Entity
-    from actors.router import Outcome, Transport
-    from storage.inbox import Entry, Stored
+    from actors.router import Transport
 
 log = structlog.get_logger()
+
+__all__ = ["Place", "Post", "ShardHost"]
 
 _KINDS: dict[str, Callable[[Key, Any], Entity]] = {
     "study": StudyActor,
@@ -61,34 +63,13 @@ _KINDS: dict[str, Callable[[Key, Any], Entity]] = {
     "radiologist": RadiologistActor,
 }
 _IDLE_S = 60.0  # reading an entity again takes a millisecond
-_CALL_S = 0.9  # the answers of a call wait for each other so long; less than a router waits for all of them
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a host finds the servers, and how the instance is divided."""
-
-    host_dsn: str
-    timer_dsn: str
-    valkey_url: str
-    shards: int = 64
-    archive_after_s: float = 30 * 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """Which host it is. ``doubled`` is a copy that knows of no other: it holds every shard, for tests of the fence."""
-
-    name: str
-    tenant_id: str = ""  # serves this tenant only
-    node: str = ""  # where it runs, for people
-    doubled: bool = False
-
-
-class ShardHost:
+class ShardHost(Door):
     """Hosts the entities of some shards, and is the world they see."""
 
     def __init__(self, post: Post, place: Place, transport: Transport) -> None:
+        super().__init__()
         divide(place.shards)
         self.name, self._place = post.name, place
         self.db = Database(place.host_dsn, max_size=6)
@@ -100,7 +81,6 @@ class ShardHost:
         self._router = Router(transport, self.tenure)
         self._cells = Cells(lambda key: Mailbox(key, _KINDS[key.kind](key, self), self))
         self._starting: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._letters = DeadLetters(self.db)
         self._upkeep = Upkeep(self.db, place.archive_after_s)
 
@@ -134,7 +114,7 @@ class ShardHost:
         self._firing = Firing(self, self.tenure, self._waker, self._letters)
         self._timers = self._firing.timers
         meters.TIMERS_ARMED.set_function(lambda: len(self._timers))
-        self._inbox = Inbox(self, self.ask)
+        self._inbox = Inbox(Arrivals(self.tenure, self._waker, self.db, self._letters), self.ask)
         heard = {"inbox": self._woken, "roster": self._changed, "placement": lambda _: self.tenure.doubt()}
         self._nudges.start(heard)
         self._committer.start()
@@ -155,9 +135,7 @@ class ShardHost:
         await self._inbox.stop()
         await self._timers.stop()
         await self._upkeep.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.end_tasks()
         await self._committer.stop()
         await self._nudges.stop()
         await self.db.close()
@@ -196,60 +174,6 @@ class ShardHost:
         """Wait until no entity of these has a message; whether that came to be in time."""
         return await self._cells.settle(lambda key: self.tenure.placement.slot(key) in slots, within_s)
 
-    # -- messages -----------------------------------------------------------------------------
-    async def batch(self, asked: Sequence[tuple[Key, Envelope]]) -> list[Outcome]:
-        """Answer many asks; each gets its answer or its refusal, and none waits long for a slow one."""
-        tasks = [self.keep(asyncio.create_task(self._outcome(key, envelope))) for key, envelope in asked]
-        await asyncio.wait(tasks, timeout=_CALL_S)
-        return [task.result() if task.done() else Unfinished() for task in tasks]
-
-    async def _outcome(self, key: Key, envelope: Envelope) -> Outcome:
-        try:
-            return await self.here(key, envelope)
-        except (ReadingRoomError, Misplaced) as exc:
-            return exc.with_traceback(None)
-        except Exception:
-            log.exception("an ask failed", entity=str(key))
-            return Retry()
-
-    async def here(self, key: Key, envelope: Envelope) -> dict[str, Any]:
-        """Ask an entity on this host; a caller who gives up does not stop the command halfway.
-
-        Raises:
-            Misplaced: it does not live here, or is just moving.
-        """
-        await self.start()
-        if not self.tenure.holds(key):
-            raise Misplaced
-        answer: dict[str, Any] = await asyncio.shield(self.keep(self._cells.ask(key, envelope)))
-        return await self._forward(key, *answer[FORWARD]) if FORWARD in answer else answer
-
-    async def _forward(self, by: Key, key: Key, envelope: Envelope) -> dict[str, Any]:
-        """Ask who an entity said is to answer, now that its mailbox is free."""
-        try:
-            return await self.ask(key, envelope)
-        except BadPayload:
-            if isinstance(envelope.command, Claim | Assign):
-                self.tell(by, sealed(Spent(key.name, envelope.command.grant.offer_id)))
-            raise
-
-    async def ask(self, key: Key, envelope: Envelope) -> dict[str, Any]:
-        """Ask an entity, here or on another host."""
-        if self.tenure.holds(key):
-            with suppress(Misplaced):
-                return await self.here(key, envelope)
-        return await self._router.ask(key, envelope)
-
-    def tell(self, key: Key, envelope: Envelope) -> None:
-        """Send a message and go on."""
-        self.spawn(self._tell(key, envelope))
-
-    async def _tell(self, key: Key, envelope: Envelope) -> None:
-        try:
-            await self.ask(key, envelope)
-        except ReadingRoomError as exc:
-            log.debug("a message was refused", entity=str(key), code=exc.code)
-
     # -- what entities use --------------------------------------------------------------------
     def now(self) -> datetime:
         """UTC."""
@@ -276,25 +200,6 @@ class ShardHost:
         """Publish a hint."""
         self._nudges.say(channel, text)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside the mailboxes."""
-        self.keep(asyncio.create_task(work))
-
-    def keep(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
-        """Hold on to a task until it is done; its failure is logged."""
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if (
-            not task.cancelled()
-            and (exc := task.exception())
-            and not isinstance(exc, ReadingRoomError | Later | Misplaced)
-        ):
-            log.error("work beside the mailboxes failed", exc_info=exc)
-
     async def find(self, tenant_id: str, user_id: str, idem: str) -> tuple[bytes, dict[str, Any]] | None:
         """Return the answer a command got before."""
         return await self.reads.answer((tenant_id, user_id, idem))
@@ -314,21 +219,6 @@ class ShardHost:
     def _woken(self, shard: str) -> None:
         if not shard.isdigit() or any(int(shard) == mine for _, mine in self.tenure.held):
             self._inbox.wake()
-
-    async def waiting(self) -> list[Entry]:
-        """Return what the inbox holds for this host's shards."""
-        async with self._waker.scope() as conn:
-            return await inbox.waiting(conn, self.tenure.takes, self.tenure.placement.apart)
-
-    async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
-        """Return how many images of each study are stored, and whose."""
-        keys = list(studies)
-        async with self.db.scope(sorted({tenant_id for tenant_id, _ in keys})) as conn:
-            return await inbox.stored(conn, keys)
-
-    async def park(self, key: Key, inbox_ids: Sequence[int], exc: Exception, tries: int) -> None:
-        """Take images out of the inbox that their study fails on."""
-        await self._letters.park(key, inbox_ids, exc, tries)
 
     def _tick(self, key: Key) -> asyncio.Task[None]:
         return self.keep(asyncio.create_task(self._tell(key, sealed(Tick()))))

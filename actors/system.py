@@ -12,7 +12,7 @@ import socket
 from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -25,16 +25,16 @@ from ray.exceptions import RayError
 
 from actors.domain.identity import divide
 from actors.hosted import Hosted
+from actors.post import Place, Post, place
 from actors.router import Router, Unreachable
-from actors.shard import Place, Post
 from actors.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from actors.domain.commands import Envelope
     from actors.domain.identity import Key
+    from actors.post import Settings
     from actors.router import Outcome
 
 log = structlog.get_logger()
@@ -46,27 +46,6 @@ _PAUSE_S = 0.5
 _LOOK_S = 5.0  # a process that stays attached to a lost head for a minute is ended by Ray
 
 
-class Settings(Protocol):
-    """What this module needs to know of an instance."""
-
-    @property
-    def ray(self) -> str: ...
-
-    @property
-    def shards(self) -> int: ...
-
-    @property
-    def archive_after_days(self) -> float: ...
-
-    @property
-    def run(self) -> Path: ...
-
-    @property
-    def valkey_url(self) -> str: ...
-
-    def dsn(self, role: str) -> str: ...
-
-
 def connect(settings: Settings) -> None:
     """Attach this process to the cluster, leaving another one first; blocks, seconds at worst.
 
@@ -75,31 +54,15 @@ def connect(settings: Settings) -> None:
     """
     ray.shutdown()
     try:
-        ray.init(
-            address=settings.ray,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            configure_logging=False,
-            ignore_reinit_error=True,
-        )
+        quiet = {"log_to_driver": False, "configure_logging": False, "ignore_reinit_error": True}
+        ray.init(address=settings.ray, namespace=NAMESPACE, **quiet)
     except (RayError, RuntimeError, ValueError, OSError, AssertionError) as exc:
         raise ConnectionError(type(exc).__name__) from exc
-
-
-def place(settings: Settings) -> Place:
-    """Return where hosts find the servers."""
-    after_s = settings.archive_after_days * 86_400.0
-    return Place(settings.dsn("rr_host"), settings.dsn("rr_timer"), settings.valkey_url, settings.shards, after_s)
 
 
 def host_name(name: str) -> str:
     """Return the name of a host's actor."""
     return f"shard-host/{name}"
-
-
-def common(count: int) -> dict[str, str]:
-    """Return the names of so many hosts that serve everybody."""
-    return {str(index): "" for index in range(count)}
 
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=5000, concurrency_groups={"health": 10})  # type: ignore[call-overload]
@@ -281,7 +244,5 @@ def ensure_hosts(settings: Settings, hosts: Mapping[str, str]) -> list[dict[str,
 def end_hosts(hosts: Iterable[str]) -> None:
     """End these hosts for good: the next ones are made anew. What was committed stands."""
     for name in hosts:
-        try:
+        with suppress(ValueError):
             ray.kill(ray.get_actor(host_name(name), NAMESPACE), no_restart=True)
-        except ValueError:
-            continue

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from actors.system import common, units
+from actors.post import common
+from actors.system import units
 from storage import placement
 from storage.faults import NOT_READY
 from storage.pool import Database

@@ -69,7 +69,10 @@ def up(  # noqa: PLR0913 - one parameter a flag
         Path | None, typer.Option(help="Who signs callers' certificates; all must show one.")
     ] = None,
     gateways: Annotated[int | None, typer.Option(min=1, help="How many share the port.", show_default="1")] = None,
-    shard_hosts: Annotated[int | None, typer.Option(min=1, help="About one a core.", show_default="1")] = None,
+    shard_hosts: Annotated[
+        int | None,
+        typer.Option(min=0, help="About one a core; 0: as many as the cluster has room for.", show_default="1"),
+    ] = None,
     inference_workers: Annotated[int | None, typer.Option(min=1, show_default="1")] = None,
     attached: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:

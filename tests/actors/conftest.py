@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from actors.post import common
 from tests.actors.head import end_head, start_head
 from tests.actors.night import at_work
 from tests.conftest import short_directory
@@ -41,7 +42,7 @@ class OnRay:
 
         self.settings, self.ray = settings, system
         self.system = system.System(settings)
-        self.hosts = system.common(settings.shard_hosts)
+        self.hosts = common(settings.shard_hosts)
 
     async def start(self) -> None:
         await self.system.start()
