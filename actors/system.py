@@ -54,7 +54,7 @@ def connect(settings: Settings) -> None:
     """
     ray.shutdown()
     try:
-        quiet = {"log_to_driver": False, "configure_logging": False, "ignore_reinit_error": True}
+        quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "ignore_reinit_error": True}
         ray.init(address=settings.ray, namespace=NAMESPACE, **quiet)
     except (RayError, RuntimeError, ValueError, OSError, AssertionError) as exc:
         raise ConnectionError(type(exc).__name__) from exc
