@@ -11,6 +11,7 @@ import { Readers, Sites } from './People';
 import { Runway } from './Runway';
 import { Studies } from './Studies';
 import { Tiles } from './Tiles';
+import { WhatIf } from './WhatIf';
 
 /** The parts that a phone shows one at a time. */
 const TABS = [
@@ -84,6 +85,7 @@ function Board(): ReactElement {
           <div className="bd-side">
             <Readers />
             <Sites nowMs={nowMs} />
+            <WhatIf sites={sites} nowMs={nowMs} />
           </div>
         </div>
       </main>
