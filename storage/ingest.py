@@ -63,6 +63,7 @@ class Arrival:
     laterality: str
     procedure: str
     priority: str
+    phantom: bool = False  # of a quality control subject: nobody's to read
     trace: str = ""  # W3C traceparent
 
 
@@ -131,6 +132,7 @@ def _item(n: int, arrival: Arrival) -> dict[str, Any]:
             "laterality": arrival.laterality,
             "procedure": arrival.procedure,
             "priority": arrival.priority,
+            **({"phantom": True} if arrival.phantom else {}),
         }
         | ({"trace": arrival.trace} if arrival.trace else {}),
     }  # fmt: skip

@@ -34,12 +34,12 @@ WITH due AS (
   UPDATE rr.dicom_study s SET quiet_at = clock_timestamp() FROM due
    WHERE s.tenant_id = due.tenant_id AND s.study_uid = due.study_uid AND s.quiet_at IS NULL
      AND s.last_image_at < clock_timestamp() - make_interval(secs => $1)
-  RETURNING s.tenant_id, s.study_uid, due.shard, s.site_id, s.patient_id, s.accession_number, s.header_study_uid
+  RETURNING s.tenant_id, s.study_uid, due.shard, s.site_id, s.patient_id, s.accession_number, s.header_study_uid, s.phantom
 )
 INSERT INTO rr.inbox (tenant_id, study_uid, shard, body)
 SELECT tenant_id, study_uid, shard, jsonb_build_object('kind', 'quiet', 'site_id', site_id, 'patient_id', patient_id,
          'accession_number', accession_number, 'apart', header_study_uid <> study_uid)
-  FROM marked
+  FROM marked WHERE NOT phantom
 RETURNING shard
 """
 

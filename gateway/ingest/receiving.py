@@ -219,5 +219,6 @@ def arrival(sender: Sender, transfer_syntax: str, found: Header, stored: Stored)
         or found.nested(requested, "RequestedProcedureDescription")
         or found.first("StudyDescription"),
         priority=found.first("RequestedProcedurePriority") or found.nested(requested, "RequestedProcedurePriority"),
+        phantom="YES" in (found.first("QualityControlSubject"), found.first("QualityControlImage")),
         trace=tracing.carrier(),
     )
