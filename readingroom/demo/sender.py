@@ -74,7 +74,8 @@ def _end(association: Association) -> None:
     """Release; when the server is not there or has died, pynetdicom leaves the socket open."""
     if association.is_established:
         association.release()
-    association.join(_END_S)
+    if association.is_alive():  # one that was refused never ran
+        association.join(_END_S)
     transport = association.dul.socket
     if transport is not None and transport.socket is not None:
         transport.socket.close()
