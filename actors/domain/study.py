@@ -189,6 +189,7 @@ def load(doc: dict[str, Any]) -> Study:
         procedure=_shared(study.procedure),
         readiness=_shared(study.readiness),
         flags=_shared(study.flags),
+        excluded=_shared(study.excluded),
     )
 
 
