@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -424,9 +424,13 @@ def test_twenty_stats_over_five_readers() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(list(Priority)), min_size=3, max_size=3), st.integers(0, 9), st.integers(2, 6),
-    st.lists(st.integers(0, 2), min_size=6, max_size=6), seeds,
+    priorities=st.lists(st.sampled_from(list(Priority)), min_size=3, max_size=3),
+    others=st.integers(0, 9),
+    people=st.integers(2, 6),
+    loads=st.lists(st.integers(0, 2), min_size=6, max_size=6),
+    seed=seeds,
 )  # fmt: skip
+@example(priorities=[Priority.URGENT] * 3, others=4, people=3, loads=[2, 2, 2, 0, 0, 0], seed=0)
 def test_three_scans_of_one_patient_go_to_one_reader(
     priorities: list[Priority], others: int, people: int, loads: list[int], seed: int
 ) -> None:

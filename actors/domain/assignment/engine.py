@@ -103,8 +103,8 @@ class _Round:
                 self._patients.setdefault(table.pool[i].patient_id, []).append(i)
         if not table.rules.matching:
             return self._one_by_one(rows)
-        rows = self._families_first(rows)
-        choices = self._one_by_one([i for i in rows if table.stat[i]])
+        choices = self._one_by_one([i for i in self._families_first(rows) if table.stat[i]])
+        choices += self._one_by_one(self._families([i for i in rows if not table.stat[i]]))
         rows = [i for i in rows if table.may[i].any()]
         self._place = {i: n for n, i in enumerate(rows)}
         for i, j in foreseen(table, rows):
@@ -128,16 +128,21 @@ class _Round:
         return choices
 
     def _families_first(self, rows: list[int]) -> list[int]:
-        """Return the rows with the studies of one patient before single ones, if there is room for all anyway.
+        """Return the rows with the studies of one patient before single ones, if there is room for all anyway."""
+        families = self._families(rows)
+        return families + [i for i in rows if i not in set(families)]
+
+    def _families(self, rows: list[int]) -> list[int]:
+        """Return the rows of patients of whom several studies wait, if there is room for all anyway.
 
         Single studies fit anywhere; they would take the room that a patient's studies need at one reader.
         """
         table = self._table
+        rows = [i for i in rows if table.may[i].any()]
         open_to = table.may[rows].any(axis=0)
         if np.maximum(table.room - table.load, 0)[open_to].sum() < len(rows):
-            return rows
-        single = {i for i in rows if len(self._patients.get(table.pool[i].patient_id, ())) < 2}  # noqa: PLR2004 - a pair
-        return sorted(rows, key=lambda i: (not table.stat[i], i in single))
+            return []
+        return [i for i in rows if self._siblings(i)]
 
     def _heads(self, rows: list[int], columns: int) -> list[int]:
         """Return the first single studies, as many as readers have room; families are given one after the other."""
