@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
+import hypothesis
 import pytest
 
 from readingroom import embedded, ray_head
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 # Ray reads its switches when it is imported, and any test module may be the first to import it.
 os.environ.update(ray_head.ENVIRONMENT)
+
+# A loaded machine is no failure: how long an example takes is measured in benchmarks/.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
