@@ -11,6 +11,7 @@ import pytest
 from actors.domain.commands import Envelope, StartReading
 from actors.domain.errors import Failed
 from actors.domain.identity import study_key
+from actors.domain.study import SHAPE
 from actors.local import Local
 from readingroom.cli import instance
 from tests.actors.night import ADA, Night, at_work, place
@@ -108,14 +109,13 @@ async def test_a_tenant_gets_hosts_of_its_own_and_gives_them_back(night: Night, 
     assert not len(local.hosts["t-0"]._cells)
 
 
-BAD = (
-    "INSERT INTO rr.study VALUES ('t', $1, 'harbor', 1, 1, 'ordered', false, 'STAT', NULL, 'p1', '', '{}', NULL, '{}')"
-)
+BAD = "INSERT INTO rr.study VALUES ('t', $1, 'harbor', 1, 1, 'ordered', false, 'STAT', NULL, 'p1', '', '{}', NULL, $2)"
 
 
 async def test_dead_letters_are_seen_tried_again_and_thrown_away(night: Night, shell: Last) -> None:
+    await until(shell, lambda s: spread(s) == {"0": 32, "1": 32})
     assert await shell.json("dead-letters") == {"items": []}
-    await night.admin.execute(BAD, "1.2.3")  # a document that cannot be read
+    await night.admin.execute(BAD, "1.2.3", json.dumps({"shape": SHAPE}))  # a document that cannot be read
     for _ in range(2):
         with pytest.raises(Failed):
             await night.actors.ask(study_key("t", "1.2.3"), Envelope(StartReading(), ADA))
