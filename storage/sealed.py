@@ -9,14 +9,13 @@ so nonces never repeat under one.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer as Writable
+from storage.spans import Spans
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -87,7 +86,7 @@ def file_key(head: bytes, study_key: bytes) -> bytes:
         raise Damaged("the file's key does not open") from exc
 
 
-class Unsealed(io.RawIOBase):
+class Unsealed(Spans):
     """A sealed file as it was written: any part of it can be read, only the segments it lies in are decrypted.
 
     Args:
@@ -104,50 +103,23 @@ class Unsealed(io.RawIOBase):
         self.size = stored - TAG * self._segments + len(held or b"")
         if held is None and self.size <= (self._segments - 1) * SEGMENT and self._segments > 1:
             raise Damaged("the file is cut off")
-        self._at = 0
         self._open: tuple[int, bytes] = (-1, b"")
         if self.size < 0:
             raise Damaged("the file is cut off")
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes.
+    def span(self, start: int, stop: int) -> bytes:
+        """Return the bytes of a span.
 
         Raises:
             Damaged: a segment is not what was written.
         """
-        end = self.size if size < 0 else min(self.size, self._at + size)
-        if self._at >= end:
-            return b""
-        first, last = self._at // SEGMENT, (end - 1) // SEGMENT
+        first, last = start // SEGMENT, (stop - 1) // SEGMENT
         parts = self._plain(first, last)
         if len(parts) == 1:
-            found = parts[0][self._at - first * SEGMENT : end - first * SEGMENT]
-        else:
-            parts[0] = parts[0][self._at - first * SEGMENT :]
-            parts[-1] = parts[-1][: end - last * SEGMENT]
-            found = b"".join(parts)
-        self._at = end
-        return found
-
-    def readinto(self, buffer: Writable) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+            return parts[0][start - first * SEGMENT : stop - first * SEGMENT]
+        parts[0] = parts[0][start - first * SEGMENT :]
+        parts[-1] = parts[-1][: stop - last * SEGMENT]
+        return b"".join(parts)
 
     def close(self) -> None:
         if not self.closed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,11 +11,12 @@ import obstore
 from obstore import exceptions
 from obstore.store import from_url
 
+from storage.spans import Spans
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from typing_extensions import Buffer
 
 _RETRY: Any = {
     "max_retries": 2,
@@ -128,49 +128,24 @@ class Bucket:
             return bytes(obstore.get(self._store, name).bytes())
 
 
-class Ranged(io.RawIOBase):
+class Ranged(Spans):
     """An object read by ranges; the piece read last is kept."""
 
     def __init__(self, store: Any, name: str) -> None:
         super().__init__()
-        self._store, self._name, self._at = store, name, 0
+        self._store, self._name = store, name
         with _as_os_errors():
             found = obstore.get(store, name, options={"range": (0, _PIECE)})
-            self._size = int(found.meta["size"])
+            self.size = int(found.meta["size"])
             self._piece, self._from = bytes(found.bytes()), 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        end = self._size if size < 0 else min(self._size, self._at + size)
-        if self._at >= end:
-            return b""
-        if self._at < self._from or end > self._from + len(self._piece):
+    def span(self, start: int, stop: int) -> bytes:
+        if start < self._from or stop > self._from + len(self._piece):
             with _as_os_errors():
-                stop = min(self._size, max(end, self._at + _PIECE))
-                self._piece = bytes(obstore.get_range(self._store, self._name, start=self._at, end=stop))
-                self._from = self._at
-        data = self._piece[self._at - self._from : end - self._from]
-        self._at = end
-        return data
-
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+                end = min(self.size, max(stop, start + _PIECE))
+                self._piece = bytes(obstore.get_range(self._store, self._name, start=start, end=end))
+                self._from = start
+        return self._piece[start - self._from : stop - self._from]
 
 
 @contextmanager
