@@ -332,7 +332,7 @@ def searches(ours: Peer, theirs: Peer) -> list[harness.Row]:
     """Measure the searches at 10,000 studies."""
     rows = []
     for name in SEARCHES:
-        rows += ratio(f"qido_{name}_10k", compare(ours, theirs, _search(name, STUDIES), block=3), 30)
+        rows += ratio(f"qido_{name}_10k", compare(ours, theirs, _search(name, STUDIES), block=10), 30)
     return rows
 
 
