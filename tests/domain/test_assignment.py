@@ -417,6 +417,11 @@ def test_stats_are_spread_evenly_over_equal_readers(n: int, people: int, name: s
     assert max(shares) - min(shares) <= 1
 
 
+def test_a_long_time_left_is_said_in_hours() -> None:
+    far = replace(HEAD, due_at=NOW + 23 * 3600 + 59 * 60)
+    assert "due in 23 h 59 min" in only(decide([far], [ADA], RULES, NOW)).why
+
+
 def test_twenty_stats_over_five_readers() -> None:
     pool = [replace(HEAD, study_uid=f"{i:02d}", demand=Demand()) for i in range(20)]
     given_to = [c.radiologist_id for c in decide(pool, [Reader(f"r{j}") for j in range(5)], RULES, NOW)]

@@ -95,7 +95,7 @@ def _why(table: Table, waiting: Waiting, chosen: Reader, j: int, *, over_cap: bo
     held = f"{table.load[j]} of {table.capacity[j]} studies" + (", one more for a STAT" if over_cap else "")
     parts.append((held, held))
     if not math.isinf(waiting.due_at):
-        parts.append((f"due in {max(0, round((waiting.due_at - table.now) / 60))} min",) * 2)
+        parts.append((f"due in {_length(waiting.due_at - table.now)}",) * 2)
     to_her, of_her = (", ".join(part[side] for part in parts) for side in (0, 1))
     return f"{to_her[0].upper()}{to_her[1:]}.", f"{of_her[0].upper()}{of_her[1:]}."
 
@@ -178,3 +178,9 @@ def _change(table: Table, numbers: Numbers, j: int, others: list[int], behind: l
     if behind[0] == "is next":
         return f"{other.name} was as good a choice; the lot decided."
     return f"It would go to {other.name}, {max(gap, 0.0):.0f} points behind, but she {behind[0]}."
+
+
+def _length(seconds: float) -> str:
+    """Return a time left as people read it: "30 min", "23 h 59 min"."""
+    minutes = max(0, round(seconds / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
