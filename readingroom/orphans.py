@@ -29,17 +29,17 @@ def born(pid: int | None) -> float | None:
 
 def members(data: Path, part: str | None = None) -> list[psutil.Process]:
     """Return every process of the instance of a directory, or of a part of it, except ourselves and our parents."""
-    cluster = str(data / "postgres")
+    titled = {"postgres": str(data / "postgres"), "valkey-server": str(data / "run")}
     ours = {process.pid for process in [psutil.Process(), *psutil.Process().parents()]}
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         if process.pid in ours:
             continue
         with suppress(psutil.Error, OSError):
-            # PostgreSQL writes its title over its environment, but works in the cluster's directory
+            # PostgreSQL and Valkey write their titles over their environment, but each works in a directory of its own
             given = process.environ()
             marked = given.get(MARK) == str(data) and part in {None, given.get(PART)}
-            if marked or (part is None and process.cwd() == cluster):
+            if marked or (part is None and process.cwd() == titled.get(process.name())):
                 found[process.pid] = process
                 found.update({child.pid: child for child in process.children(recursive=True)})
     return [process for pid, process in found.items() if pid not in ours]

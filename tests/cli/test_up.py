@@ -67,9 +67,11 @@ def test_orphans_of_a_killed_supervisor_are_ended_by_the_next_one() -> None:
     with short_directory("rr-up-") as data:
         with stack(data) as first:
             first.ready()
+            pids = {p["kind"]: p["pid"] for p in first.status()["processes"]}
             first.kill()
             left = {process.pid: process.create_time() for process in orphans.members(data)}
             assert len(left) > 6
+            assert {pids["postgres"], pids["valkey"]} <= set(left)  # both write their titles over their environment
             with stack(data) as second:
                 second.ready()
                 assert not [pid for pid, since in left.items() if orphans.born(pid) == since]
