@@ -84,21 +84,16 @@ async def headers(
 
 # Both counts change in the transaction that brings images, and headers never change once they are there.
 _EDITION = f"""
-SELECT d.images, s.images
+SELECT coalesce(s.images, d.images)
   FROM rr.dicom_study d
   LEFT JOIN rr.series s ON s.tenant_id = d.tenant_id AND s.study_uid = d.study_uid AND s.series_uid = $5
  WHERE d.study_uid = $4 AND ($5::text IS NULL OR s.series_uid IS NOT NULL) {SEEN}
 """  # noqa: S608
 
 
-async def edition(
-    conn: Connection, who: Principal, study_uid: str, series_uid: str | None = None
-) -> list[tuple[int, ...]]:
+async def edition(conn: Connection, who: Principal, study_uid: str, series_uid: str | None = None) -> list[int]:
     """Return what tells one state of a study's or series' headers from the next; nothing if not in view."""
-    return [
-        (row[0],) if series_uid is None else (row[1],)
-        for row in await conn.fetch(_EDITION, *sight(who), study_uid, series_uid)
-    ]
+    return [row[0] for row in await conn.fetch(_EDITION, *sight(who), study_uid, series_uid)]
 
 
 @dataclass(frozen=True, slots=True)

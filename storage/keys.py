@@ -50,10 +50,6 @@ class Keys:
             self._shelf.create(f"{study}/{NAME}", wrapped)
         return self.of(study)
 
-    def forget(self) -> None:
-        """Read every key again when it is next needed."""
-        self.of.cache_clear()
-
     def _read(self, study: str) -> bytes:
         """Return a study's key.
 
