@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import web
 from aiohttp.helpers import parse_mimetype
 
 from actors.domain.errors import BadPayload, NotFound
 from actors.domain.permissions import check, may
 from gateway.auth import principal
-from gateway.ingest import part10
+from gateway.ingest import multipart, part10
 from gateway.ingest.announce import Announcer
 from gateway.ingest.committer import Committer
 from gateway.ingest.negotiation import stores, understands
@@ -22,12 +22,14 @@ from storage import callers
 from storage.objects import ObjectStore, object_store
 
 if TYPE_CHECKING:
+    from aiohttp import BodyPartReader
+
     from actors.domain.identity import Principal
     from gateway.deps import Deps
     from gateway.ingest.header import Header
 
 MAX_REQUEST_BYTES = 4 << 30
-_CHUNK, _MAX_META = 1 << 18, 1 << 16
+_MAX_META = 1 << 16
 _DERIVED = (  # SR and KO, SEG, PR: what reading makes of images
     "1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7",
     "1.2.840.10008.5.1.4.1.1.11.",
@@ -55,8 +57,7 @@ class Stow:
         _acceptable(request)
         transaction = _Transaction(self, who, named, request.match_info.get("study"))
         seen = 0
-        parts = await request.multipart()
-        while (part := await _next(parts)) is not None:
+        async for part in multipart.parts(request):
             seen += await transaction.take(part, MAX_REQUEST_BYTES - seen)
         return transaction.results.answer(f"{request.url.origin()}/dicom-web/studies")
 
@@ -114,7 +115,7 @@ class _Transaction:
         self._named = ("", "")
         size, head, meta, refused = 0, b"", None, None
         try:
-            while chunk := await _chunk(part):
+            while chunk := await multipart.chunk(part):
                 size += len(chunk)
                 if size > room:
                     raise web.HTTPRequestEntityTooLarge(max_size=room, actual_size=size)
@@ -182,33 +183,6 @@ def _acceptable(request: web.Request) -> None:
     size = request.content_length or 0
     if size > MAX_REQUEST_BYTES:
         raise web.HTTPRequestEntityTooLarge(max_size=MAX_REQUEST_BYTES, actual_size=size)
-
-
-async def _next(parts: MultipartReader) -> BodyPartReader | None:
-    """Return the next part.
-
-    Raises:
-        HTTPBadRequest: the body is not the multipart that it says.
-    """
-    try:
-        part = await parts.next()
-    except ValueError as exc:
-        raise web.HTTPBadRequest from exc
-    if isinstance(part, MultipartReader):
-        raise web.HTTPBadRequest
-    return part
-
-
-async def _chunk(part: BodyPartReader) -> bytes:
-    """Return the next piece of a part, empty at its end.
-
-    Raises:
-        HTTPBadRequest: the body ends before the part does.
-    """
-    try:
-        return await part.read_chunk(_CHUNK)
-    except ValueError as exc:
-        raise web.HTTPBadRequest from exc
 
 
 def routes(deps: Deps) -> list[web.RouteDef]:
