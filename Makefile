@@ -66,7 +66,7 @@ chaos: setup wires ## Ten minutes of kills, freezes and a partition, and 100,000
 	CHAOS_SECONDS=600 CHAOS_NIGHTS=100000 .venv/bin/pytest -s tests/chaos -o timeout=5400
 
 fuzz: setup ## What listens to strangers, a minute a part
-	FUZZ_S=60 .venv/bin/pytest -q tests/dicom/test_fuzz.py
+	FUZZ_S=60 .venv/bin/pytest -q tests/dicom/test_fuzz.py tests/dicom/test_fuzz_web.py
 
 bench: setup ## Every benchmark, as JSON
 	@for b in $$(grep -l 'harness\.main(' benchmarks/*.py); do $(PY) $$b --json; done

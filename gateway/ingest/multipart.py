@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from aiohttp import BodyPartReader, MultipartReader
 from aiohttp.http_exceptions import HttpProcessingError
 
-from actors.domain.errors import BadPayload
+from gateway.dicomweb.problem import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
-    from aiohttp import web
+    from aiohttp import StreamReader
 
 _MOST_BOUNDARY = 200  # RFC 2046 allows 70 characters; Orthanc sends 73
 _CHUNK = 1 << 18
@@ -29,18 +29,18 @@ class _Reader(MultipartReader):
         return boundary
 
 
-def _broken() -> BadPayload:
-    return BadPayload("The body is not the multipart/related that its Content-Type says.", {"field": ""})
+def _broken() -> BadRequest:
+    return BadRequest("The body is not the multipart/related that its Content-Type says.")
 
 
-async def parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
-    """Yield the parts of a request, each to be read before the next.
+async def parts(headers: Mapping[str, str], content: StreamReader) -> AsyncIterator[BodyPartReader]:
+    """Yield the parts of a body, each to be read before the next.
 
     Raises:
-        BadPayload: the body is not the multipart that it says.
+        BadRequest: the body is not the multipart that it says.
     """
     try:
-        reader = _Reader(request.headers, request.content)
+        reader = _Reader(headers, content)
         while (part := await reader.next()) is not None:
             if not isinstance(part, BodyPartReader):
                 raise _broken()
@@ -53,7 +53,7 @@ async def chunk(part: BodyPartReader) -> bytes:
     """Return the next piece of a part, empty at its end.
 
     Raises:
-        BadPayload: the body ends before the part does.
+        BadRequest: the body ends before the part does.
     """
     try:
         return await part.read_chunk(_CHUNK)

@@ -57,7 +57,7 @@ class Stow:
         _acceptable(request)
         transaction = _Transaction(self, who, named, request.match_info.get("study"))
         seen = 0
-        async for part in multipart.parts(request):
+        async for part in multipart.parts(request.headers, request.content):
             seen += await transaction.take(part, MAX_REQUEST_BYTES - seen)
         return transaction.results.answer(f"{request.url.origin()}/dicom-web/studies")
 
