@@ -146,6 +146,37 @@ class Join(Asked, frozen=True, kw_only=True):
     version: Version
 
 
+class MergePatient(Asked, frozen=True, kw_only=True):
+    """Whose number took the place of this one; issuers are the site's own when absent."""
+
+    into: Annotated[str, Meta(min_length=1, max_length=64)]
+    into_issuer: Annotated[str, Meta(max_length=64)] | None = None
+    issuer: Annotated[str, Meta(max_length=64)] | None = None
+    site: Id | None = None
+    reason: Words
+    confirm: bool = False
+
+
+class UnmergePatient(Asked, frozen=True, kw_only=True):
+    """Why the number was not given up after all."""
+
+    issuer: Annotated[str, Meta(max_length=64)] | None = None
+    site: Id | None = None
+    reason: Words
+
+
+class MoveStudy(Asked, frozen=True, kw_only=True):
+    """Where the study belongs: an order of its site, or a patient, by number or by the id that the history names."""
+
+    version: Version
+    reason: Words
+    accession_number: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    mrn: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    issuer: Annotated[str, Meta(max_length=64)] | None = None
+    patient_id: Id | None = None
+    confirm: bool = False
+
+
 class Dismiss(Asked, frozen=True, kw_only=True):
     """A flag that a person has settled."""
 
@@ -195,6 +226,12 @@ class Done(Given, frozen=True, kw_only=True):
     ok: bool
     version: int | UnsetType = UNSET
     row: Row | UnsetType | None = UNSET
+
+
+class Merged(Done, frozen=True, kw_only=True):
+    """The studies that have another patient now."""
+
+    merged: list[str]
 
 
 class Rows(Given, frozen=True, kw_only=True):

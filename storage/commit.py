@@ -176,6 +176,8 @@ def _pack_study(unit: Unit, put: Any) -> None:
     for kind, patients in (("patients", unit.patients), ("corrections", unit.corrections)):
         for patient in patients:
             put(kind, unit, **{name: getattr(patient, name) for name in patient.__slots__})
+    for patient_id, into in unit.merges:
+        put("merges", unit, patient_id=patient_id, survivor=into)
     for row in unit.studies:
         put("studies", unit, **{name: getattr(row, name) for name in row.__slots__})
     for write in unit.orders:

@@ -63,16 +63,24 @@ async def opened(conn: Connection, who: Principal, study_uid: str) -> bool:
     return await conn.execute(_OPENED, who.tenant_id, who.user_id, study_uid) != "INSERT 0 0"
 
 
-# A study kept apart carries another UID in its headers; what we show is ours.
-_HEADER = """CASE WHEN d.header_study_uid = d.study_uid THEN i.header
-  ELSE jsonb_set(i.header, '{0020000D,Value}', jsonb_build_array(d.study_uid)) END::text"""
+# A study kept apart carries another UID in its headers; what we show is ours. Demographics that were corrected since,
+# or are another patient's now, are shown in place of those received (w); files stay as they are.
+_SHOWN = "CASE WHEN w.header IS NULL THEN i.header ELSE i.header || w.header END"
+_HEADER = f"""CASE WHEN d.header_study_uid = d.study_uid THEN {_SHOWN}
+  ELSE jsonb_set({_SHOWN}, '{{0020000D,Value}}', jsonb_build_array(d.study_uid)) END::text"""
+_WHOSE = """
+  LEFT JOIN rr.study r ON r.tenant_id = d.tenant_id AND r.study_uid = d.study_uid
+  LEFT JOIN LATERAL (SELECT p.patient_id, p.edition, rr.patient_header(p) AS header FROM rr.patient p
+                      WHERE p.tenant_id = d.tenant_id AND p.patient_id = coalesce(r.patient_id, d.patient_id)
+                        AND (p.edition > 0 OR p.patient_id <> d.patient_id) OFFSET 0) w ON true
+"""
 _BELOW = """
   FROM rr.dicom_study d
   JOIN rr.instance i ON i.tenant_id = d.tenant_id AND i.study_uid = d.study_uid
- WHERE d.study_uid = $4 AND ($5::text IS NULL OR i.series_uid = $5) AND ($6::text IS NULL OR i.sop_uid = $6)
+{whose} WHERE d.study_uid = $4 AND ($5::text IS NULL OR i.series_uid = $5) AND ($6::text IS NULL OR i.sop_uid = $6)
 """
 _IN_ORDER = " ORDER BY i.series_uid, i.header #> '{00200013,Value,0}', i.sop_uid"
-_HEADERS = f"SELECT {_HEADER} {_BELOW} {SEEN} {_IN_ORDER}"
+_HEADERS = f"SELECT {_HEADER} {_BELOW.format(whose=_WHOSE)} {SEEN} {_IN_ORDER}"
 
 
 async def headers(
@@ -82,16 +90,16 @@ async def headers(
     return [row[0] for row in await conn.fetch(_HEADERS, *sight(who), study_uid, series_uid, sop_uid)]
 
 
-# Both counts change in the transaction that brings images, and headers never change once they are there.
+# Both counts change in the transaction that brings images; headers change only with whose they are.
 _EDITION = f"""
-SELECT coalesce(s.images, d.images)
-  FROM rr.dicom_study d
+SELECT concat_ws('/', coalesce(s.images, d.images), w.patient_id, w.edition)
+  FROM rr.dicom_study d {_WHOSE}
   LEFT JOIN rr.series s ON s.tenant_id = d.tenant_id AND s.study_uid = d.study_uid AND s.series_uid = $5
  WHERE d.study_uid = $4 AND ($5::text IS NULL OR s.series_uid IS NOT NULL) {SEEN}
 """  # noqa: S608
 
 
-async def edition(conn: Connection, who: Principal, study_uid: str, series_uid: str | None = None) -> list[int]:
+async def edition(conn: Connection, who: Principal, study_uid: str, series_uid: str | None = None) -> list[str]:
     """Return what tells one state of a study's or series' headers from the next; nothing if not in view."""
     return [row[0] for row in await conn.fetch(_EDITION, *sight(who), study_uid, series_uid)]
 
@@ -116,7 +124,7 @@ class Stored:
 _STORED = f"""
 SELECT d.study_uid, d.header_study_uid, i.series_uid, i.sop_uid, i.sop_class, i.transfer_syntax, i.path, i.size,
        i.sha256, i.header ? '00280010' AS image, i.received_at
-{_BELOW} {SEEN} {_IN_ORDER}
+{_BELOW.format(whose="")} {SEEN} {_IN_ORDER}
 """
 
 

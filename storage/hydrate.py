@@ -16,7 +16,7 @@ from actors.domain.words import Presence, Priority
 from storage import archive, journal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from storage.pool import Connection
@@ -46,7 +46,8 @@ SELECT coalesce(s.rev, 0) AS rev
 ORDER = """
 SELECT o.study_uid, o.body, o.cancelled, p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
   FROM rr.orders o
-  JOIN rr.patient p ON p.tenant_id = o.tenant_id AND p.patient_id = o.patient_id
+  JOIN rr.patient n ON n.tenant_id = o.tenant_id AND n.patient_id = o.patient_id
+  JOIN rr.patient p ON p.tenant_id = o.tenant_id AND p.patient_id = coalesce(n.survivor, n.patient_id)
  WHERE o.tenant_id = $1 AND o.site_id = $2 AND o.accession_number = $3
 """
 ALONE = """
@@ -69,7 +70,12 @@ VIEWERS = """
 SELECT user_id FROM rr.membership
  WHERE tenant_id = $1 AND role = 'viewer' AND active AND $2 = ANY(sites) ORDER BY user_id
 """
-PRIORS = "SELECT count(*) FROM rr.dicom_study WHERE tenant_id = $1 AND patient_id = $2 AND study_uid <> $3"
+PRIORS = """
+SELECT count(*) FROM rr.dicom_study d LEFT JOIN rr.study s ON s.tenant_id = d.tenant_id AND s.study_uid = d.study_uid
+ WHERE d.tenant_id = $1 AND d.study_uid <> $3 AND coalesce(s.patient_id, d.patient_id) = $2
+   AND d.study_uid = ANY (ARRAY(SELECT x.study_uid FROM rr.study x WHERE x.tenant_id = $1 AND x.patient_id = $2
+                          UNION SELECT y.study_uid FROM rr.dicom_study y WHERE y.tenant_id = $1 AND y.patient_id = $2))
+"""
 SITES = "SELECT site_id, name, jurisdiction, privileged FROM rr.site WHERE tenant_id = $1"
 POLICY = "SELECT version, body FROM rr.policy WHERE tenant_id = $1 AND version = rr.policy_in_force($1)"
 SHADOW = "SELECT version, body FROM rr.policy WHERE tenant_id = $1 AND mode = 'shadow'"
@@ -147,6 +153,14 @@ async def of_patient(conn: Connection, tenant_id: str, patient_id: str, but: str
     """Return the other studies of a patient that stand in lists."""
     uids = [r["study_uid"] for r in await conn.fetch(OF_PATIENT, tenant_id, patient_id, but)]
     return [(await study(conn, tenant_id, uid))[0] for uid in uids]
+
+
+async def with_sites(
+    conn: Connection, tenant_id: str, patient_id: str, but: str, names: Mapping[str, Site]
+) -> tuple[tuple[Study, str], ...]:
+    """Return the other studies of a patient that stand in lists, each with its site's name."""
+    found = await of_patient(conn, tenant_id, patient_id, but)
+    return tuple((s, names[s.site_id].name if s.site_id in names else s.site_id) for s in found)
 
 
 async def patient(conn: Connection, tenant_id: str, patient_id: str) -> Patient | None:

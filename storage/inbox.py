@@ -33,7 +33,8 @@ SELECT x.tenant_id, x.study_uid, coalesce(d.images, 0) AS images,
   FROM unnest($1::text[], $2::text[]) AS x(tenant_id, study_uid)
   LEFT JOIN rr.dicom_study d ON d.tenant_id = x.tenant_id AND d.study_uid = x.study_uid
   LEFT JOIN rr.study s ON s.tenant_id = x.tenant_id AND s.study_uid = x.study_uid AND d.study_uid IS NULL
-  JOIN rr.patient p ON p.tenant_id = x.tenant_id AND p.patient_id = coalesce(d.patient_id, s.patient_id)
+  JOIN rr.patient n ON n.tenant_id = x.tenant_id AND n.patient_id = coalesce(d.patient_id, s.patient_id)
+  JOIN rr.patient p ON p.tenant_id = x.tenant_id AND p.patient_id = coalesce(n.survivor, n.patient_id)
 """
 
 

@@ -64,7 +64,9 @@ SELECT o.study_uid, o.accession_number, p.name, p.mrn, p.issuer, p.birth_date, p
   JOIN rr.tenant t ON t.tenant_id = o.tenant_id
   JOIN rr.site s ON s.tenant_id = o.tenant_id AND s.site_id = o.site_id
   CROSS JOIN LATERAL (
-       SELECT q.* FROM rr.patient q WHERE q.tenant_id = o.tenant_id AND q.patient_id = o.patient_id OFFSET 0) p
+       SELECT q.* FROM rr.patient n
+         JOIN rr.patient q ON q.tenant_id = n.tenant_id AND q.patient_id = coalesce(n.survivor, n.patient_id)
+        WHERE n.tenant_id = o.tenant_id AND n.patient_id = o.patient_id OFFSET 0) p
  WHERE o.tenant_id = $1 AND NOT o.cancelled AND {station} IS NOT NULL
    AND (EXISTS (SELECT 1 FROM rr.performed_step e WHERE e.tenant_id = o.tenant_id AND e.site_id = o.site_id
                    AND e.study_uid = o.study_uid AND e.status = 'IN PROGRESS')

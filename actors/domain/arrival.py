@@ -111,7 +111,7 @@ def receive_order(study: Study, command: ReceiveOrder, now: datetime, facts: Fac
     """A new order, a changed one, or one for images that are here already."""
     order = correction.identified(study, command.order, facts)
     if study.images and not study.ordered:
-        return _join(study, order, now, facts, by_person=False)
+        return join(study, order, now, facts, by_person=False)
     if study.ordered and not correction.repeats(study, order):
         raise WrongStatus(
             "This study belongs to another order.", {"field": "study_uid", "accession_number": study.accession_number}
@@ -129,7 +129,7 @@ def _placed(study: Study, order: Order, now: datetime, facts: Facts) -> Decision
     event = received(order)
     mismatch = Flag.PATIENT_MISMATCH in study.flags
     if study.ordered and mismatch and facts.patient and agrees(order.patient, facts.patient):
-        return _join(study, order, now, facts, by_person=False)  # what was wrong has been corrected
+        return join(study, order, now, facts, by_person=False)  # what was wrong has been corrected
     if study.ordered and study.status is not Status.CANCELLED and _same(study, event):
         return Decision()
     if study.ordered and facts.patient and event.patient_id != study.patient_id and study.images:
@@ -168,7 +168,7 @@ def _same(study: Study, event: OrderReceived) -> bool:
     )
 
 
-def _join(study: Study, order: Order, now: datetime, facts: Facts, *, by_person: bool) -> Decision:
+def join(study: Study, order: Order, now: datetime, facts: Facts, *, by_person: bool) -> Decision:
     """Join images that stand alone to an order, unless the patients disagree and nobody has looked."""
     if not by_person and not (facts.patient and agrees(order.patient, facts.patient)):
         flag = Flag.PATIENT_MISMATCH
@@ -196,14 +196,14 @@ def join_order(study: Study, command: JoinOrder, by: Principal | None, now: date
     if study.ordered:
         if study.accession_number == command.accession_number:
             return Decision()
-        raise WrongStatus("This study has an order already.", {"accession_number": study.accession_number})
+        raise WrongStatus("This study has an order already: move it.", {"accession_number": study.accession_number})
     if command.version is not None and command.version != study.step:
         raise StaleVersion
     if facts.order is None:
         raise NotFound("There is no such order at this site.", {"field": "accession_number"})
     if facts.minted is not None and facts.minted.images and facts.minted.study_uid != study.study_uid:
         raise WrongStatus("That order has images of its own.", {"field": "accession_number"})
-    return _join(study, facts.order, now, facts, by_person=by is not None)
+    return join(study, facts.order, now, facts, by_person=by is not None)
 
 
 def cancel_order(study: Study, command: CancelOrder, facts: Facts) -> Decision:
@@ -246,7 +246,7 @@ def images_arrived(study: Study, command: ImagesArrived, now: datetime, facts: F
         events.append(Flagged(Flag.UID_CONFLICT))
     decision = Decision(events)
     if not study.ordered and facts.order and facts.patient and agrees(facts.order.patient, facts.patient):
-        joined = _join(study, facts.order, now, facts, by_person=False)
+        joined = join(study, facts.order, now, facts, by_person=False)
         decision = Decision([*events, *joined.events], patient=joined.patient, order=joined.order, moved=joined.moved)
     return decision
 

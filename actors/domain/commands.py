@@ -67,6 +67,35 @@ class JoinOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class MergePatient:
+    """Everything of the patient is another's: her number was given up for that one (as HL7 ADT^A40)."""
+
+    patient_id: str  # hers
+    into: Patient  # shown as she is known, with hers where nobody is known under the number
+    reason: str
+    confirm: bool = False  # also where sex or birth date contradict
+
+
+@dataclass(frozen=True, slots=True)
+class UnmergePatient:
+    """The merge of a number was wrong: what came under it is hers again."""
+
+    patient_id: str  # whose number was given up
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStudy:
+    """Images and report belong to another order, or the whole study to another patient (as HL7 ADT^A45)."""
+
+    version: int
+    reason: str
+    accession_number: str = ""  # of an order at the study's site
+    patient_id: str = ""
+    confirm: bool = False  # also where sex or birth date contradict
+
+
+@dataclass(frozen=True, slots=True)
 class DismissFlag:
     flag: str
     reason: str
@@ -254,6 +283,9 @@ StudyCommand: TypeAlias = (
     ReceiveOrder
     | CancelOrder
     | JoinOrder
+    | MergePatient
+    | UnmergePatient
+    | MoveStudy
     | DismissFlag
     | ImagesArrived
     | RecordTriage

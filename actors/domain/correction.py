@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from actors.domain.events import PatientCorrected
 from actors.domain.patient import patient_id, same_patient
+from actors.domain.whose import PatientCorrected
 
 if TYPE_CHECKING:
     from actors.domain.commands import Order, Patient
@@ -36,6 +36,9 @@ def identified(study: Study, order: Order, facts: Facts) -> Order:
     """Return the order with the id of the person it is for."""
     person = order.patient
     known = facts.known
+    if known is not None and known.patient_id != person.patient_id:  # her number was given up for this one
+        person = replace(person, patient_id=known.patient_id, mrn=known.mrn, issuer=known.issuer)
+        order = replace(order, patient=person)
     own = repeats(study, order) and study.patient_id == person.patient_id
     if own or known is None or same_patient(known, person):
         return order

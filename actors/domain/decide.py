@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.domain import arrival, escalation, reading
+from actors.domain import arrival, escalation, moving, reading
 from actors.domain.commands import (
     Accept,
     Assign,
@@ -15,6 +15,8 @@ from actors.domain.commands import (
     FireTimer,
     ImagesArrived,
     JoinOrder,
+    MergePatient,
+    MoveStudy,
     Offer,
     PauseClock,
     Recall,
@@ -25,6 +27,7 @@ from actors.domain.commands import (
     SaveDraft,
     Sign,
     StartReading,
+    UnmergePatient,
 )
 from actors.domain.errors import BadPayload, Forbidden, NotEligible, NotFound, StaleVersion
 from actors.domain.events import LockLapsed, OfferExpired
@@ -73,6 +76,12 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
             return arrival.cancel_order(study, command, facts)
         case DismissFlag():
             return arrival.dismiss_flag(study, command, by)
+        case MergePatient():
+            return moving.merge(study, command, by, facts)
+        case UnmergePatient():
+            return moving.unmerge(study, command, by, facts)
+        case MoveStudy():
+            return moving.move(study, command, by, now, facts)
         case PauseClock() | ResumeClock():
             return _clock(study, command, now, facts)
         case _ if by is None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
+from actors.domain.whose import PatientCorrected, PatientMerged, PatientUnmerged, PriorsCounted, StudyMoved
 from actors.domain.words import Acuity, DeclineReason, Flag, Priority, ReadinessState
 
 Upcasts: TypeAlias = tuple[Callable[[dict[str, Any]], dict[str, Any]], ...]
@@ -160,15 +161,6 @@ class PriorityRaised:
     STEP: ClassVar[bool] = True
     priority: Priority
     asked: Priority
-
-
-@dataclass(frozen=True, slots=True)
-class PatientCorrected:
-    """The order's side has corrected demographics; ``fields`` names which, never what."""
-
-    STEP: ClassVar[bool] = False
-    patient_id: str
-    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +317,10 @@ Event: TypeAlias = (
     | Escalated
     | PriorityRaised
     | PatientCorrected
+    | PatientMerged
+    | PatientUnmerged
+    | StudyMoved
+    | PriorsCounted
     | Flagged
     | FlagDismissed
     | Offered

@@ -29,7 +29,6 @@ from actors.domain.events import (
     OfferExpired,
     OrderMoved,
     OrderReceived,
-    PatientCorrected,
     PrelimSigned,
     PriorityRaised,
     ReadinessChanged,
@@ -40,6 +39,7 @@ from actors.domain.events import (
     StudyTriaged,
 )
 from actors.domain.study import LEASE_S, AiResult, Asked, Lock, OpenOffer, Readiness, ReportHead
+from actors.domain.whose import PatientCorrected, PatientMerged, PatientUnmerged, PriorsCounted, StudyMoved
 from actors.domain.words import EXCLUDING, Flag, ReportStatus, Status
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from actors.domain.study import Study
 
 _OF_ORDERS = frozenset({Flag.NO_ORDER, Flag.PATIENT_MISMATCH})
-_AFTER_SIGN = frozenset({Flag.IMAGES_AFTER_SIGN, Flag.ORDER_AFTER_SIGN})
+_AFTER_SIGN = frozenset({Flag.IMAGES_AFTER_SIGN, Flag.ORDER_AFTER_SIGN, Flag.PATIENT_AFTER_SIGN})
 
 
 def evolve(study: Study, event: Event, at: datetime) -> Study:
@@ -150,6 +150,25 @@ def _raised(s: Study, e: PriorityRaised, _at: datetime) -> Study:
 
 def _corrected(s: Study, _e: PatientCorrected, _at: datetime) -> Study:
     return s
+
+
+def _merged(s: Study, e: PatientMerged, _at: datetime) -> Study:
+    return replace(s, patient_id=e.patient_id, merged=(*s.merged, e.was), priors=e.priors)
+
+
+def _unmerged(s: Study, e: PatientUnmerged, _at: datetime) -> Study:
+    before = s.merged[: s.merged.index(e.patient_id)] if e.patient_id in s.merged else s.merged
+    return replace(s, patient_id=e.patient_id, merged=before, priors=e.priors)
+
+
+def _study_moved(s: Study, e: StudyMoved, _at: datetime) -> Study:
+    settled = {Flag.PATIENT_MISMATCH}
+    flags = s.flags - settled if s.ordered or not s.flags & settled else s.flags - settled | {Flag.NO_ORDER}
+    return replace(s, patient_id=e.patient_id, merged=(), priors=e.priors, flags=flags)
+
+
+def _priors(s: Study, e: PriorsCounted, _at: datetime) -> Study:
+    return replace(s, priors=e.priors)
 
 
 def _flagged(s: Study, e: Flagged, _at: datetime) -> Study:
@@ -290,6 +309,10 @@ _CHANGES: dict[type[Event], Callable[[Study, Any, datetime], Study]] = {
     Escalated: _escalated,
     PriorityRaised: _raised,
     PatientCorrected: _corrected,
+    PatientMerged: _merged,
+    PatientUnmerged: _unmerged,
+    StudyMoved: _study_moved,
+    PriorsCounted: _priors,
     Flagged: _flagged,
     FlagDismissed: _dismissed,
     Offered: _offered,

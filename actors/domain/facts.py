@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from actors.domain.commands import Order, Patient
-    from actors.domain.events import Event, PatientCorrected
+    from actors.domain.events import Event
     from actors.domain.study import Study
     from actors.domain.unit import ReportWrite
+    from actors.domain.whose import PatientCorrected
     from actors.domain.words import Presence
 
 
@@ -38,6 +39,11 @@ class Facts:
     on_call: Sequence[str] = ()
     known: Patient | None = None  # who stands under the issuer and number of the order that is placed
     siblings: Sequence[tuple[Study, str]] = ()  # other studies of a patient who is corrected, with their sites' names
+    left: Sequence[tuple[Study, str]] = ()  # other studies of a patient whom studies leave, with their sites' names
+    there: Sequence[tuple[Study, str]] = ()  # studies of the patient they come to
+    own_order: Order | None = None  # that a study's images leave
+    own_home: Study | None = None  # where that order waits for its images again
+    apart: frozenset[str] = frozenset()  # studies whose images came under the number that is no longer given up
     order: Order | None = None  # found by site and accession number
     minted: Study | None = None  # where that order lives until images join it under another UID
     draft: Draft | None = None
@@ -45,6 +51,16 @@ class Facts:
     priors: int = 0
     presence: Presence | None = None  # of who asks, when the command needs it
     new_id: str = ""  # a fresh UUIDv7, for a report that does not exist yet
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """What a command to one study makes of another."""
+
+    study: Study
+    site_name: str
+    events: Sequence[Event]
+    patient: Patient | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +74,7 @@ class Decision:
     order: Order | None = None  # to be written as belonging to this study
     cancelled: bool = False  # the order is
     moved: Study | None = None  # the minted study that ends with this
+    returned: tuple[Order, Study] | None = None  # an order that waits for images again, and where
+    others: Sequence[Other] = ()  # what happens to other studies with this
+    merges: Sequence[tuple[str, str | None]] = ()  # a patient, and whose her number is now
     report: ReportWrite | None = None

@@ -24,6 +24,7 @@ GRANTS: dict[str, frozenset[Role]] = {
     "orders": frozenset({_A, _M, _T}),
     "unmatched": frozenset({_A, _M, _T}),
     "join": frozenset({_A, _T}),
+    "correct": frozenset({_A, _T}),  # whose a study is; T: where all of it is at her sites
     "dismiss": frozenset({_M, _R, _S}),  # R and S: what they signed
     "assign": frozenset({_M}),
     "clock": frozenset({_M}),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from actors.domain import sla
+from actors.domain import arrival, sla
 from actors.domain.decide import LOCK, OFFER
 from actors.domain.escalation import sentence
 from actors.domain.events import (
@@ -285,8 +285,28 @@ def project(  # noqa: PLR0913, PLR0917 - what a commit is made of
         unit.corrections.append(patient)
         for sibling, site_name in facts.siblings:
             unit.studies.append(study_row(made.add(sibling, decision.corrected, patient, site_name)))
+    _others(made, decision)
     _side_effects(unit, before, after, decision, new_id)
     return after, unit
+
+
+def _others(made: _Projection, decision: Decision) -> None:
+    """Record what becomes of other studies: those of a patient, and the one where an order waits again."""
+    unit = made.unit
+    for other in decision.others:
+        after = other.study
+        for event in other.events:
+            after = made.add(after, event, other.patient, other.site_name)
+        unit.studies.append(study_row(after))
+        made.count(other.study, after, final=False)
+    if decision.returned:
+        order, home = decision.returned
+        after = made.add(home, arrival.received(order), order.patient)
+        unit.studies.append(study_row(after))
+        unit.orders.append(OrderWrite(order, after.study_uid))
+        unit.patients.append(order.patient)
+        made.count(home, after, final=False)
+    unit.merges += decision.merges
 
 
 def _rearmed(was: TimerArm, arm: TimerArm) -> bool:

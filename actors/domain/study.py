@@ -137,6 +137,7 @@ class Study:
     signed_by: str | None = None
     cosign: bool = False  # signed prelim by a resident: any radiologist may sign final
     moved_to: str | None = None  # the order joined images under another UID
+    merged: tuple[str, ...] = ()  # patients it stood under before their numbers were given up, oldest first
     asked_priority: Priority | None = None  # what was asked for, once a ladder has raised the priority above it
 
     @property

@@ -146,6 +146,7 @@ class Unit:
     disarm: list[str] = field(default_factory=list)
     patients: list[Patient] = field(default_factory=list)
     corrections: list[Patient] = field(default_factory=list)  # demographics that replace the ones known
+    merges: list[tuple[str, str | None]] = field(default_factory=list)  # a patient, and whose her number is now
     orders: list[OrderWrite] = field(default_factory=list)
     reports: list[ReportWrite] = field(default_factory=list)
     outbox: list[OutboxWrite] = field(default_factory=list)

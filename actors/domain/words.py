@@ -99,6 +99,7 @@ class Flag(StrEnum):
     UID_CONFLICT = "uid_conflict"
     IMAGES_AFTER_SIGN = "images_after_sign"
     ORDER_AFTER_SIGN = "order_after_sign"
+    PATIENT_AFTER_SIGN = "patient_after_sign"
 
 
 class ReportStatus(StrEnum):

@@ -27,7 +27,7 @@ from actors.domain.commands import (
 )
 from actors.domain.decide import decide
 from actors.domain.errors import StaleVersion
-from actors.domain.identity import radiologist_key, study_key, tenant_key
+from actors.domain.identity import Key, radiologist_key, study_key, tenant_key
 from actors.domain.project import By, project
 from actors.domain.row import row
 from actors.mailbox import digest
@@ -39,7 +39,6 @@ from storage.commit import Fenced
 if TYPE_CHECKING:
     from actors.domain.commands import Patient, StudyCommand
     from actors.domain.facts import Decision, Facts
-    from actors.domain.identity import Key
     from actors.domain.study import Study
     from actors.domain.unit import Unit
     from actors.world import World
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _FOLD_S = 1.0
+_WHOSE = frozenset({"PatientMerged", "PatientUnmerged", "StudyMoved"})
 _ORDERED = frozenset({"OrderReceived", "PatientCorrected"})  # images that stood alone may agree now
 
 
@@ -167,6 +167,18 @@ class StudyActor:
                 self._world.tell(radiologist_key(tenant_id, who), sealed(Missed(self._key.name)))
         if any(e.type in _ORDERED for e in unit.events) and not after.images:
             self._world.spawn(self._seek(after))
+        for recorded in unit.events:
+            if recorded.type in _WHOSE:  # images that stood alone may agree with their order now
+                self._world.spawn(self._settle(recorded.entity))
+
+    async def _settle(self, entity: str) -> None:
+        """Tell a study whose patient is another now to join its order if they agree."""
+        key = Key.of(self._key.tenant_id, entity)
+        async with self._world.db.scope([key.tenant_id]) as conn:
+            study, _ = await hydrate.study(conn, key.tenant_id, key.name)
+            order = await hydrate.order(conn, key.tenant_id, study.site_id, study.accession_number)
+        if order and study.images and not study.ordered:
+            self._world.tell(key, Envelope(JoinOrder(study.accession_number)))
 
     async def _seek(self, ordered: Study) -> None:
         """Tell images that came before their order that it is here."""

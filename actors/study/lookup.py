@@ -15,15 +15,19 @@ from actors.domain.commands import (
     FireTimer,
     ImagesArrived,
     JoinOrder,
+    MergePatient,
+    MoveStudy,
     ReceiveOrder,
     SaveDraft,
     Sign,
     StartReading,
+    UnmergePatient,
 )
 from actors.domain.correction import differences, repeats
 from actors.domain.facts import Facts
 from actors.domain.words import SignKind
-from storage import hydrate
+from actors.study import whose
+from storage import hydrate, merged
 
 if TYPE_CHECKING:
     from actors.domain.commands import Envelope, Order, Patient
@@ -51,6 +55,7 @@ class Questions:
     people: bool = False  # whom a ladder may tell
     placed: Order | None = None  # whose person is looked up
     presence_of: str = ""  # user id
+    whose: bool = False  # whose the study is, or shall be
 
     @property
     def any(self) -> bool:
@@ -67,8 +72,10 @@ def questions(study: Study, command: object) -> Questions:  # noqa: PLR0911 - on
             return Questions(command.site_id, accession, "" if study.images else command.patient.patient_id)
         case ReceiveOrder(order):
             return Questions(order.site_id, order.accession_number if study.images and alone else "", placed=order)
-        case JoinOrder(accession_number):
-            return Questions(study.site_id, accession_number)
+        case JoinOrder(accession_number) | MoveStudy(accession_number=accession_number):
+            return Questions(study.site_id, accession_number, whose=not isinstance(command, JoinOrder))
+        case MergePatient() | UnmergePatient():
+            return Questions(study.site_id, whose=True)
         case CancelOrder():
             return Questions(study.site_id, study.accession_number)
         case FireTimer(name=sla.ESCALATE):
@@ -83,7 +90,9 @@ def questions(study: Study, command: object) -> Questions:  # noqa: PLR0911 - on
             return Questions(study.site_id)
 
 
-async def facts(world: World, tenant_id: str, study: Study, patient: Patient | None, envelope: Envelope) -> Facts:
+async def facts(  # noqa: C901 - one line a question
+    world: World, tenant_id: str, study: Study, patient: Patient | None, envelope: Envelope
+) -> Facts:
     """Return what the rules need for this command."""
     command, by = envelope.command, envelope.by
     asked = questions(study, command)
@@ -104,9 +113,11 @@ async def facts(world: World, tenant_id: str, study: Study, patient: Patient | N
                 found["viewers"] = await hydrate.viewers(conn, tenant_id, asked.site_id)
             if asked.placed:
                 found |= await _whose(conn, world, tenant_id, study, patient, asked.placed)
+            if asked.whose:
+                sites = await world.directory.sites(tenant_id)
+                found |= await whose.found(conn, tenant_id, study, command, found.get("order"), sites)
             if asked.people:
-                found["managers"] = await hydrate.managers(conn, tenant_id)
-                found["on_call"] = await hydrate.on_call(conn, tenant_id, world.now())
+                found |= await _people(conn, world, tenant_id)
             if asked.presence_of:
                 found["presence"] = await hydrate.presence(conn, tenant_id, asked.presence_of)
     return Facts(
@@ -120,16 +131,19 @@ async def facts(world: World, tenant_id: str, study: Study, patient: Patient | N
     )
 
 
+async def _people(conn: Connection, world: World, tenant_id: str) -> dict[str, Any]:
+    on_call = await hydrate.on_call(conn, tenant_id, world.now())
+    return {"managers": await hydrate.managers(conn, tenant_id), "on_call": on_call}
+
+
 async def _whose(  # noqa: PLR0913, PLR0917 - what is known of the study and its order
     conn: Connection, world: World, tenant_id: str, study: Study, patient: Patient | None, order: Order
 ) -> dict[str, Any]:
     """Return who stands under the order's number, and the other studies of a patient whom it corrects."""
-    found: dict[str, Any] = {"known": await hydrate.patient(conn, tenant_id, order.patient.patient_id)}
+    found: dict[str, Any] = {"known": await merged.surviving(conn, tenant_id, order.patient.patient_id)}
     if patient is not None and repeats(study, order) and differences(patient, order.patient):
         sites = await world.directory.sites(tenant_id)
-        others = await hydrate.of_patient(conn, tenant_id, patient.patient_id, study.study_uid)
-        names = [sites[s.site_id].name if s.site_id in sites else s.site_id for s in others]
-        found["siblings"] = tuple(zip(others, names, strict=True))
+        found["siblings"] = await hydrate.with_sites(conn, tenant_id, patient.patient_id, study.study_uid, sites)
     return found
 
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from gateway.api import auth, docs, health, orders, policy, readers, reports, rosters, shifts, studies, whatif, worklist
+from gateway.api import (
+    auth,
+    docs,
+    health,
+    orders,
+    patients,
+    policy,
+    readers,
+    reports,
+    rosters,
+    shifts,
+    studies,
+    whatif,
+    worklist,
+)
 
 ROUTES = (
-    *auth.ROUTES, *orders.ROUTES, *studies.ROUTES, *worklist.ROUTES, *reports.ROUTES, *policy.ROUTES,
+    *auth.ROUTES, *orders.ROUTES, *patients.ROUTES, *studies.ROUTES, *worklist.ROUTES, *reports.ROUTES, *policy.ROUTES,
     *readers.ROUTES, *shifts.ROUTES, *rosters.ROUTES,
     *health.ROUTES, *docs.ROUTES, *whatif.ROUTES,
 )  # fmt: skip

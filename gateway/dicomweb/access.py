@@ -86,13 +86,13 @@ class Reader:
         places: list[dicom.Stored] = (await self._look(who, uids, dicom.stored))[0]
         return places
 
-    async def edition(self, who: Principal, *uids: str) -> int:
+    async def edition(self, who: Principal, *uids: str) -> str:
         """Return what tells one state of a study's or series' headers from the next.
 
         Raises:
             NotFound: not in view.
         """
-        editions: list[int] = (await self._look(who, uids, dicom.edition))[0]
+        editions: list[str] = (await self._look(who, uids, dicom.edition))[0]
         return editions[0]
 
     async def place(self, who: Principal, study_uid: str, series_uid: str, sop_uid: str) -> dicom.Stored:

@@ -69,7 +69,7 @@ class Metadata:
         return web.Response(body=body, content_type=JSON, headers=headers)
 
     async def _body(self, who: Principal, uids: tuple[str, ...], base: str) -> bytes:
-        """Return the answer; whether it may be seen is asked each time, what it says only after images came.
+        """Return the answer; whether it may be seen is asked each time, what it says only after a change.
 
         Raises:
             NotFound: not in view.

@@ -109,7 +109,8 @@ def result(one: Found, level: str, asked: Query, base: str) -> Mapping[str, Elem
         out["00080016"], out["00080018"] = _element("UI", one.sop_class), _element("UI", one.sop_uid)
         out["00080056"] = _element("CS", "ONLINE")
         url += f"/instances/{one.sop_uid}"
-    return out | {"00081190": _element("UR", url)}
+    known = {tag: element for tag, element in patient(one).items() if tag in out}
+    return out | known | {"00081190": _element("UR", url)}
 
 
 def _picked(text: str, tags: frozenset[str], asked: Query, *, whole: bool = False) -> dict[str, Element]:

@@ -14,7 +14,7 @@ from actors.domain.evolve import evolve
 from actors.domain.words import ClockState, DeclineReason, Flag, Priority, SignKind, Status
 from actors.radiologist.actor import Attendance, attend
 from actors.told import Missed
-from tests.domain.story import ADA, BOB, MAX, ORDER, PATIENT, Story, assigned
+from tests.domain.story import ADA, BOB, MAX, ORDER, PATIENT, TESS, Story, assigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,10 @@ COMMANDS: dict[str, tuple[Callable[[Study], Any], Principal | None]] = {
     "a changed order": (lambda _: c.ReceiveOrder(OTHER), None),
     "cancel": (lambda _: c.CancelOrder("twice"), MAX),
     "join": (lambda _: c.JoinOrder("A26-1"), MAX),
+    "merge": (lambda _: c.MergePatient("p1", replace(PATIENT, patient_id="p2", mrn="2"), "A40"), TESS),
+    "unmerge": (lambda _: c.UnmergePatient("p1", "wrong"), TESS),
+    "move": (lambda s: c.MoveStudy(s.step, "A45", patient_id="p2"), TESS),
+    "move what has changed": (lambda s: c.MoveStudy(s.step - 1, "A45", patient_id="p2"), TESS),
     "dismiss a flag": (lambda _: c.DismissFlag(Flag.NO_ORDER, "settled"), MAX),
     "images, two in all": (lambda _: c.ImagesArrived("harbor", PATIENT, 2, accession_number="A26-1"), None),
     "images, three in all": (lambda _: c.ImagesArrived("harbor", PATIENT, 3, accession_number="A26-1"), None),

@@ -26,6 +26,8 @@ BOB = Principal("bob", "t", Role.RADIOLOGIST, name="Bob")
 SAM = Principal("sam", "t", Role.RESIDENT, name="Sam")
 MAX = Principal("max", "t", Role.MANAGER, name="Max")
 
+TESS = Principal("tess", "t", Role.TECHNOLOGIST, frozenset({"harbor"}), "Tess")
+
 
 @dataclass
 class Story:

@@ -23,6 +23,20 @@ STUDY: dict[str, dict[str, str]] = {
         "-": "cancelled moved",
     },
     "join": {"wrong_status": "unknown ordered cancelled moved", "-": "unread offered assigned reading prelim final"},
+    "merge": {
+        "not_found": "unknown moved",
+        "PatientMerged": "ordered unread offered assigned reading cancelled",
+        "PatientMerged Flagged": "prelim final",
+    },
+    "unmerge": {"not_found": "unknown ordered unread offered assigned reading prelim final cancelled moved"},
+    "move": {
+        "wrong_status": "unknown cancelled moved",
+        "not_found": "ordered unread offered assigned reading prelim final",
+    },
+    "move what has changed": {
+        "wrong_status": "unknown cancelled moved",
+        "stale_version": "ordered unread offered assigned reading prelim final",
+    },
     "dismiss a flag": {"wrong_status": "unknown ordered unread offered assigned reading prelim final cancelled moved"},
     "images, two in all": {
         "FirstInstanceReceived Flagged ReadinessChanged ClockStarted": "unknown moved",

@@ -12,6 +12,7 @@ from storage import (
     admin,
     answers,
     live,
+    merged,
     orders_read,
     peers,
     people,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 _BY: dict[str, tuple[ModuleType, ...]] = {
     "rr_app": (
-        access, answers, live, orders_read, policies, readers, reports_read, rosters, sheets, shifts, studies_read, worklist,
+        access, answers, live, merged, orders_read, policies, readers, reports_read, rosters, sheets, shifts, studies_read,
+        worklist,
     ),
     "rr_login": (access, people, sessions),
     "rr_admin": (access, admin, peers, policies, readers, rosters, sessions, sheets, shifts),

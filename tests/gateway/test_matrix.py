@@ -46,6 +46,9 @@ CALLS = {
     "POST /api/studies": "AMT",
     "POST /api/studies/{study_uid}/join": "AT",
     "POST /api/studies/{study_uid}/dismiss": "MRS",
+    "POST /api/studies/{study_uid}/move": "AT",
+    "POST /api/patients/{mrn}/merge": "AT",
+    "POST /api/patients/{mrn}/unmerge": "AT",
     "GET /api/studies": "AMRSTVP",
     "GET /api/studies/{study_uid}": "AMRSTVP",
     "GET /api/studies/{study_uid}/history": "AMRS",
@@ -189,7 +192,7 @@ async def test_a_role_is_refused_what_it_never_may_and_sees_nothing_of_others(bo
             filled = path.format(
                 study_uid=uid, report_id=f"report-{uid}", accession_number={FOREIGN: "S1"}.get(uid, "N9"),
                 radiologist_id=both.ids["sue"] if uid == FOREIGN else "nobody", shift_id=f"shift-{uid}",
-                roster_id=f"roster-{uid}", absence_id=f"absence-{uid}", version=7 if uid == FOREIGN else 8,
+                roster_id=f"roster-{uid}", absence_id=f"absence-{uid}", version=7 if uid == FOREIGN else 8, mrn=uid,
             )  # fmt: skip
             answer = await both.call(method, filled, body, who=who)
             said[uid] = (answer.status, answer.code if answer.status >= 400 else "")

@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from storage import answers, audit, commit, heads, hydrate, inbox, journal, past, retention, shadow, staff, timers
+from storage import (
+    answers,
+    audit,
+    commit,
+    heads,
+    hydrate,
+    inbox,
+    journal,
+    merged,
+    past,
+    retention,
+    shadow,
+    staff,
+    timers,
+)
 
 if TYPE_CHECKING:
     from readingroom.settings import Settings
@@ -15,7 +29,21 @@ if TYPE_CHECKING:
 _WAKES = {timers: {"DUE"}, inbox: {"WAITING"}, heads: {"TENANTS"}}  # read across tenants, by rr_timer
 _STATEMENTS = {
     f"{module.__name__}.{name}": ("rr_timer" if name in _WAKES.get(module, ()) else "rr_host", text)
-    for module in (answers, audit, commit, heads, hydrate, inbox, journal, past, retention, shadow, staff, timers)
+    for module in (
+        answers,
+        audit,
+        commit,
+        heads,
+        hydrate,
+        inbox,
+        journal,
+        merged,
+        past,
+        retention,
+        shadow,
+        staff,
+        timers,
+    )
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str) and not name.startswith("_")
 }

@@ -175,7 +175,13 @@ export interface Ev {
 }
 
 /** What keeps a study open until a person has settled it. */
-export type Flag = 'images_after_sign' | 'no_order' | 'order_after_sign' | 'patient_mismatch' | 'uid_conflict';
+export type Flag =
+  | 'images_after_sign'
+  | 'no_order'
+  | 'order_after_sign'
+  | 'patient_after_sign'
+  | 'patient_mismatch'
+  | 'uid_conflict';
 
 /** The first event of a connection. */
 export interface Hello {

@@ -167,6 +167,7 @@ export function Notices({
   const sign = SIGNS[state.kind];
   const late = row.flags.includes('images_after_sign');
   const lateOrder = row.flags.includes('order_after_sign');
+  const latePatient = row.flags.includes('patient_after_sign');
   const missing = row.readiness.state === 'incomplete' && state.writable;
   return (
     <section className="checks" aria-label="Before signing" aria-live="polite">
@@ -204,6 +205,15 @@ export function Notices({
             <span className="grow">
               <b>The order came after you signed.</b> Check that it asks what you answered.
             </span>
+          </li>
+        ) : null}
+        {latePatient ? (
+          <li className="w" role="alert" data-notice="patient_after_sign">
+            <Icon name="alert" />
+            <span className="grow">
+              <b>The patient was corrected after you signed.</b> Check whom the report speaks of. It is unchanged.
+            </span>
+            {state.kind === 'final' && state.mine ? <Button onPress={onAddendum}>Add to it</Button> : null}
           </li>
         ) : null}
         {missing ? (

@@ -28,6 +28,7 @@ const FLAGS: Record<string, string> = {
   uid_conflict: 'UID used twice',
   images_after_sign: 'Images after sign',
   order_after_sign: 'Order after sign',
+  patient_after_sign: 'Patient after sign',
 };
 
 function ReaderCell({ row, userId, nowMs }: { row: Row; userId: string; nowMs: number }): ReactElement | null {
