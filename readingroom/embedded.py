@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from readingroom import orphans
+
 if TYPE_CHECKING:
     from readingroom.settings import Settings
 
@@ -176,7 +178,11 @@ def init_postgres(settings: Settings) -> None:
 
 
 def start_postgres(settings: Settings, *, fsync: bool = True) -> subprocess.Popen[bytes]:
-    """Start PostgreSQL on a socket in ``run``; the caller owns the process."""
+    """Start PostgreSQL on a socket in ``run``; the caller owns the process.
+
+    Sessions of one that was killed while they hung would keep its memory, and the new one from starting.
+    """
+    orphans.sweep(settings.data, part="postgres", grace_s=0.5)
     options = {
         "listen_addresses": "",
         "unix_socket_directories": str(settings.run),

@@ -39,7 +39,7 @@ def members(data: Path, part: str | None = None) -> list[psutil.Process]:
             # PostgreSQL and Valkey write their titles over their environment, but each works in a directory of its own
             given = process.environ()
             marked = given.get(MARK) == str(data) and part in {None, given.get(PART)}
-            if marked or (part is None and process.cwd() == titled.get(process.name())):
+            if marked or (part in {None, process.name()} and process.cwd() == titled.get(process.name())):
                 found[process.pid] = process
                 found.update({child.pid: child for child in process.children(recursive=True)})
     return [process for pid, process in found.items() if pid not in ours]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from tests.chaos.checker.history import Fault
 from tests.chaos.tape import now
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from tests.chaos.tape import Tape
 
 KILLED = ("shard", "shard", "shard", "gateway", "gateway", "gateway", "dicom", "dicom", "inference", "inference",
-          "valkey", "valkey", "postgres", "ray")  # fmt: skip
-FROZEN = ("shard", "gateway")
+          "valkey", "valkey", "postgres", "backend", "ray")  # fmt: skip
+FROZEN = ("shard", "gateway", "inference", "dicom", "valkey", "postgres", "backend", "ray")
 FROZEN_S = 20.0
+_PART_OF = {"backend": "postgres"}  # a session's process: the postmaster's child, which no supervisor watches
 _HEALS_S = 90.0  # on a busy machine; design bounds are held by tests of their own
 
 
@@ -49,7 +50,7 @@ class Chaos:
         """Kill one after the other for so long, freeze one of each kind in between, and wait until all serve."""
         loop = asyncio.get_running_loop()
         end = loop.time() + for_s
-        freezing = [asyncio.create_task(self._freeze_at(self._rnd.uniform(0.1, 0.7) * for_s, kind)) for kind in FROZEN]
+        freezing = [asyncio.create_task(self._freeze_at(at_s, kind)) for kind, at_s in self._when(for_s).items()]
         bag: list[str] = []
         while loop.time() < end:
             bag = bag or self._rnd.sample(KILLED, len(KILLED))
@@ -58,7 +59,14 @@ class Chaos:
         await asyncio.gather(*freezing)
         await asyncio.gather(*self._healing)
 
+    def _when(self, for_s: float) -> dict[str, float]:
+        """Return when each kind is frozen: one soon after the other, so that two or so are frozen at the same time."""
+        each_s = 0.8 * for_s / len(FROZEN)
+        order = self._rnd.sample(FROZEN, len(FROZEN))
+        return {kind: (n + self._rnd.random()) * each_s for n, kind in enumerate(order)}
+
     def _choose(self, kind: str) -> dict[str, Any] | None:
+        kind = _PART_OF.get(kind, kind)
         alive = [p for p in self.processes() if p["kind"] == kind and p["pid"] and p["name"] not in self._down]
         return self._rnd.choice(alive) if alive else None
 
@@ -66,29 +74,53 @@ class Chaos:
         chosen = self._choose(kind)
         if chosen is None:
             return  # it is being restarted
-        with suppress(ProcessLookupError):
-            os.kill(chosen["pid"], signal.SIGKILL)
-            self._note(f"{kind} killed", chosen)
+        with suppress(psutil.NoSuchProcess):
+            hit = self._sessions(chosen["pid"])[:1] if kind == "backend" else [psutil.Process(chosen["pid"])]
+            for process in hit:
+                process.kill()
+                self._note(f"{kind} killed", chosen, same=kind == "backend")
 
     async def _freeze_at(self, wait_s: float, kind: str) -> None:
         await asyncio.sleep(wait_s)
         while (chosen := self._choose(kind)) is None or not chosen["healthy"]:
             await asyncio.sleep(0.2)
-        at, pid = now(), chosen["pid"]
+        at = now()
         self._down.add(chosen["name"])
-        self.done.append(f"{chosen['name']} frozen")
+        stopped = self._tree(kind, chosen["pid"])
+        self.done.append(f"{chosen['name']} frozen ({len(stopped)} processes)")
         try:
-            os.kill(pid, signal.SIGSTOP)
+            for process in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    process.suspend()
             await asyncio.sleep(FROZEN_S)
         finally:
-            with suppress(ProcessLookupError):  # the supervisor may have lost its patience
-                os.kill(pid, signal.SIGCONT)
+            for process in stopped:
+                with suppress(psutil.NoSuchProcess):  # the supervisor may have lost its patience
+                    process.resume()
         await self._healed(f"{kind} frozen", chosen, at, same=True)
 
-    def _note(self, what: str, chosen: dict[str, Any]) -> None:
+    def _tree(self, kind: str, pid: int) -> list[psutil.Process]:
+        """Return what freezes together: a process, a session of the database, or all of PostgreSQL or of Ray's head."""
+        with suppress(psutil.NoSuchProcess):
+            if kind == "backend":
+                return self._sessions(pid)[:1]
+            process = psutil.Process(pid)
+            parts = process.children(recursive=True) if kind in {"postgres", "ray"} else []
+            if kind == "ray":  # its workers are shard hosts and inference workers: frozen on their own
+                parts = [part for part in parts if not _titled(part).startswith("ray::")]
+            return [process, *parts]
+        return []
+
+    def _sessions(self, postmaster: int) -> list[psutil.Process]:
+        """Return the processes of open sessions, in a random order."""
+        children = psutil.Process(postmaster).children()
+        found = [child for child in children if " [local]" in _titled(child)]
+        return self._rnd.sample(found, len(found))
+
+    def _note(self, what: str, chosen: dict[str, Any], *, same: bool) -> None:
         self._down.add(chosen["name"])
-        self.done.append(f"{chosen['name']} killed")
-        self._healing.append(asyncio.create_task(self._healed(what, chosen, now(), same=False)))
+        self.done.append(f"{chosen['name']}, {what}")
+        self._healing.append(asyncio.create_task(self._healed(what, chosen, now(), same=same)))
 
     async def _healed(self, what: str, chosen: dict[str, Any], at: Any, *, same: bool) -> None:
         """Wait until it, or who took its place, serves; with Ray's head its children have to be there again too."""
@@ -110,3 +142,9 @@ class Chaos:
         found = {p["name"]: p for p in self.processes()}
         lines = [(found.get(name), was) for name, was in wanted.items()]
         return all(line and line["pid"] not in {None, was} and line["healthy"] for line, was in lines)
+
+
+def _titled(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""

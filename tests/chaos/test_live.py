@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import random
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -20,6 +22,7 @@ from tests.chaos.crowd import Crowd
 from tests.chaos.faults import FROZEN, KILLED, Chaos
 from tests.chaos.read import read
 from tests.chaos.tape import Tape
+from tests.cli.stack import ROOT
 from tests.conftest import short_directory
 
 if TYPE_CHECKING:
@@ -31,6 +34,16 @@ SECONDS = float(os.environ.get("CHAOS_SECONDS", "180"))
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 _STACK = {"READINGROOM_GATEWAYS": "2", "READINGROOM_SHARD_HOSTS": "2", "READINGROOM_INFERENCE_WORKERS": "1"}
 _READ_WITHIN_S = 60.0
+
+
+async def audited(data: Path) -> None:
+    """Let the server verify its own chain, as an operator would."""
+    command = [sys.executable, "-m", "readingroom.cli.main", "admin", "audit", "verify", "--data", str(data)]
+    verify = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    said, _ = await verify.communicate()
+    assert verify.returncode == 0, said.decode()
 
 
 async def lived(data: Path, seed: int, for_s: float) -> tuple[History, Chaos, list[Crowd], bool]:
@@ -53,6 +66,7 @@ async def lived(data: Path, seed: int, for_s: float) -> tuple[History, Chaos, li
         for crowd in crowds:
             await crowd.go()
         history = tape.onto(await read(Settings(data=data).admin_dsn))
+        await audited(data)
     finally:
         await instance.stop()
         orphans.sweep(data)
