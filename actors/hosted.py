@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _BEAT_S = 0.5
+_REFUSE_S = 0.5  # whoever waits for an answer here is told to look elsewhere first
 
 
 class Hosted:
@@ -73,9 +74,14 @@ class Hosted:
         return {**self._host.stats(), "pid": os.getpid(), "stuck_s": round(stuck_s, 3)}
 
     async def _pulse(self) -> None:
-        while True:
+        while not self._host.tenure.retired:
             self._beat = monotonic()
             await asyncio.sleep(_BEAT_S)
+        # Another process has begun under this name. If it is Ray's, this one is a copy that Ray lost sight of, and
+        # nobody else would end it; if this one is Ray's, Ray starts it anew, which retires the other.
+        await asyncio.sleep(_REFUSE_S)
+        log.warning("HostEnded", host=self._name)
+        os._exit(0)  # not by Ray's own exit: that would tell it never to start this host again
 
 
 def _log_to(path: Path, name: str) -> None:

@@ -8,6 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from actors.domain import commands as c
@@ -82,6 +83,20 @@ async def test_a_host_that_was_frozen_does_not_do_what_is_too_late(night: Night)
         os.kill(pid, signal.SIGCONT)
     await asyncio.sleep(1.5)
     assert (await night.doc("1.2.3"))["status"] == "unread"
+
+
+async def test_a_host_whose_name_another_process_took_ends_and_is_made_anew(night: Night) -> None:
+    await night.images("1.2.3")
+    await night.status("1.2.3", "unread")
+    old = host_pid(night)
+    await night.admin.execute("UPDATE rr.shard_host SET epoch = epoch + 1")  # as a second copy does when it begins
+    async with asyncio.timeout(30):
+        while psutil.pid_exists(old) and psutil.Process(old).status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.05)
+    await night.online(ADA)
+    await night.offered("1.2.3")  # Ray's own copy was the one that ended: Ray made another
+    assert host_pid(night) != old
+    assert await night.admin.fetchval("SELECT epoch FROM rr.shard_host") == 3
 
 
 async def test_a_replaced_head_is_found_again(fresh: Settings) -> None:

@@ -114,6 +114,11 @@ def two_people_are_told_that_they_have_it(h: History) -> None:
     h.attempts.append(replace(answer(h, "accept"), user_id="r9"))
 
 
+@wrong("deciders_follow_each_other")
+def a_deposed_decider_gave_a_study_away(h: History) -> None:
+    change(h, "Offered", epoch=h.entries[entry(h, "Offered", BREACHED)].body["epoch"] + 1)
+
+
 @wrong("caps_hold")
 def she_is_given_more_than_her_cap(h: History) -> None:
     h.caps = [replace(cap, cap=0) for cap in h.caps]

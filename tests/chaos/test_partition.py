@@ -44,5 +44,6 @@ async def test_a_partition_between_two_nodes_has_one_owner_at_every_instant(fres
     print(f"partition: {told}, {len(history.entries)} events, {len(wrong)} violations")  # noqa: T201 - what it was worth
     assert wrong == []
     assert told["far_hosts"] == told["lived_on_beside_new_ones"] == 2  # two live copies of every actor
+    assert told["left_after"] == 0  # the old copies have ended by themselves
     assert told["silent_s"] < 30
     assert any(e.at > faults[0].at and e.at < faults[0].healed_at for e in history.entries)  # the near side went on

@@ -15,6 +15,7 @@ INVARIANTS: tuple[Callable[[History], Iterator[str]], ...] = (
     owning.versions_have_no_gap,
     owning.owners_are_disjoint,
     owning.an_offer_is_taken_once,
+    owning.deciders_follow_each_other,
     owning.caps_hold,
     telling.stored_studies_are_listed,
     telling.an_idem_has_one_effect,

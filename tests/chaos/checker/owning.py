@@ -1,4 +1,4 @@
-"""Who has a study: one owner at a time, one winner an offer, and nobody over her cap."""
+"""Who has a study: one owner at a time, one winner an offer, one decider at a time, and nobody over her cap."""
 
 from __future__ import annotations
 
@@ -87,6 +87,17 @@ def an_offer_is_taken_once(history: History) -> Iterator[str]:
         if a.command == "accept" and a.ok:
             winners.setdefault(a.study_uid + "/" + str((a.answer or {}).get("version")), set()).add(a.user_id)
     yield from (f"{where} was told to {sorted(who)}" for where, who in winners.items() if len(who) > 1)
+
+
+def deciders_follow_each_other(history: History) -> Iterator[str]:
+    """Once a decider has given a study away, none before it gives any: a deposed one's reservations are void."""
+    for tenant_id, commits in history.commits.items():
+        latest = 0
+        for after in (after for batch in commits for after in batch if after.entry.type in _GIVES):
+            epoch = after.entry.body["epoch"]
+            if epoch < latest:
+                yield f"{after.study.study_uid} was given by decider {epoch} of {tenant_id} after {latest} had decided"
+            latest = max(latest, epoch)
 
 
 def caps_hold(history: History) -> Iterator[str]:
