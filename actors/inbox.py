@@ -44,7 +44,7 @@ def fold(entries: list[Entry], received: int, expected: int | None, patient: Pat
     """Return what waits for one study as one command; the newest word counts where several were sent."""
     text: dict[str, str] = {}
     for entry in entries:
-        for name in ("accession_number", "modality", "body_part", "laterality", "procedure", "priority"):
+        for name in ("accession_number", "modality", "body_part", "laterality", "procedure", "priority", "setting"):
             if entry.body.get(name):
                 text[name] = entry.body[name]
     return ImagesArrived(

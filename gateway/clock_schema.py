@@ -4,7 +4,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from actors.domain.words import Priority
+from actors.domain.due import Start, Stop
+from actors.domain.words import Priority, Setting
 
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=31_536_000)]
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -32,10 +33,11 @@ class Calendar(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Pauses(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which reasons stop a clock (none named: any), and after how many seconds it goes on by itself."""
+    """Which reasons stop a clock (none named: any), and after how many seconds it goes on by itself, or that none stops it."""
 
     reasons: Annotated[list[Text], Meta(max_length=100)] = []
     most_s: Seconds | None = None
+    never: bool | UnsetType = UNSET
 
 
 class Rung(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,3 +57,19 @@ class Clock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calendar: Annotated[dict[Priority, str | None], Meta(description="The calendar of each priority.")] = {}
     pause: Pauses = Pauses()
     escalation: dict[Priority, Annotated[list[Rung], Meta(max_length=20)]] = {}
+
+
+class SlaRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of the table of due times: for which studies, how long, by which hours, from when to when."""
+
+    priority: Priority | UnsetType | None = UNSET
+    modality: Annotated[str, Meta(pattern=r"^[A-Z0-9_]{1,16}$(?!\n)")] | UnsetType | None = UNSET
+    setting: Setting | UnsetType | None = UNSET
+    due_s: Seconds
+    warn_s: Seconds | UnsetType = UNSET
+    calendar: Annotated[str, Meta(description="Absent: the priority's; null: around the clock.")] | UnsetType | None = (
+        UNSET
+    )
+    start: Start | UnsetType = UNSET
+    stop: Stop | UnsetType = UNSET
+    pause: Pauses | UnsetType | None = UNSET

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from actors.domain.assignment.rules import Rules
-from actors.domain.words import DeclineReason, Flag, Priority, ReportStatus, Role
+from actors.domain.words import DeclineReason, Flag, Priority, ReportStatus, Role, Setting
 from gateway.calls import Sections
-from gateway.clock_schema import Clock
+from gateway.clock_schema import Clock, SlaRule
 from gateway.shapes import Counters, Instant, Reader, Row
 
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -123,6 +123,7 @@ class OrderIn(Asked, frozen=True, kw_only=True):
     site: Id | None = None
     study_uid: Uid | None = None
     referring_physician: Id | None = None
+    setting: Setting | None = None
     expected_instances: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
 
@@ -358,6 +359,7 @@ class Policy(Asked, frozen=True, kw_only=True):
 
     offer_open_s: dict[Priority, Seconds] = {}
     sla: dict[Priority, Sla] = {}
+    sla_rules: Annotated[list[SlaRule], Meta(max_length=200, description="The first that fits a study counts.")] = []
     capacity: Annotated[int, Meta(ge=1, le=1_000)] = 5
     clock: Clock | UnsetType = UNSET
     assignment: Rules = Rules()

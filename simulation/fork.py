@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from actors.domain import calendar
 from actors.domain.assignment.case import Demand, specialty_of
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.table import PRESENT
+from actors.domain.due import Sort
 from actors.domain.roster import ROSTERED, Kind
 from actors.domain.staff import reader
 from actors.domain.words import Presence, Priority, Status
@@ -48,6 +51,7 @@ class Arrival:
     modality: str
     body_part: str = ""
     procedure: str = ""
+    setting: str = ""
 
     @property
     def specialty(self) -> str | None:
@@ -145,7 +149,9 @@ class Live:
         )  # fmt: skip
 
     def _coming(self, arrival: Arrival, index: int, luck: float) -> Case:
-        due_s = self.policy.sla[arrival.priority].due_s
+        terms = self.policy.terms(Sort(arrival.priority, arrival.modality, arrival.setting))
+        came_at = self.now + timedelta(seconds=arrival.at_s)
+        due_s = (calendar.add(terms.hours, came_at, terms.due.due_s) - came_at).total_seconds()
         return Case(
             index, arrival.at_s, arrival.kind, self._work(arrival.kind, luck), arrival.priority, arrival.site_id,
             modality=arrival.modality, due_s=due_s,

@@ -63,6 +63,7 @@ class Arrival:
     laterality: str
     procedure: str
     priority: str
+    setting: str = ""  # emergency | inpatient | outpatient, as far as the header tells
     phantom: bool = False  # of a quality control subject: nobody's to read
     trace: str = ""  # W3C traceparent
 
@@ -132,6 +133,7 @@ def _item(n: int, arrival: Arrival) -> dict[str, Any]:
             "laterality": arrival.laterality,
             "procedure": arrival.procedure,
             "priority": arrival.priority,
+            **({"setting": arrival.setting} if arrival.setting else {}),
             **({"phantom": True} if arrival.phantom else {}),
         }
         | ({"trace": arrival.trace} if arrival.trace else {}),

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from actors.domain import correction
+from actors.domain.due import Sort
 from actors.domain.errors import BadPayload, Forbidden, NotFound, StaleVersion, WrongStatus
-from actors.domain.escalation import started
+from actors.domain.escalation import begun
 from actors.domain.events import (
     Cancelled,
     FirstInstanceReceived,
@@ -93,7 +94,19 @@ def received(order: Order, *, joined: bool = False) -> OrderReceived:
         order.referring,
         order.expected_instances,
         joined,
+        order.setting,
     )
+
+
+def _sort(study: Study, order: Order) -> Sort:
+    """Return what the study's clock depends on once the order has come."""
+    return Sort(order.priority, order.modality or study.modality, order.setting or study.setting)
+
+
+def _state(study: Study, events: list[Event]) -> ReadinessState:
+    """Return the readiness once these have happened."""
+    news = [e.state for e in events if isinstance(e, ReadinessChanged)]
+    return news[-1] if news else study.readiness.state
 
 
 def _ready_again(study: Study, expected: int | None) -> list[Event]:
@@ -137,12 +150,19 @@ def _placed(study: Study, order: Order, now: datetime, facts: Facts) -> Decision
     if study.status in SIGNED:
         return Decision([Flagged(Flag.ORDER_AFTER_SIGN)] if Flag.ORDER_AFTER_SIGN not in study.flags else [])
     events: list[Event] = [event]
-    if study.images:
-        asked = study.asked_priority or study.priority
-        if order.priority is not asked or study.sla is None or study.status is Status.CANCELLED:
-            events.append(started(facts.policy, order.priority, now))
-        events += _ready_again(study, order.expected_instances)
+    news, sort = _ready_again(study, order.expected_instances), _sort(study, order)
+    if study.sla is None or study.status is Status.CANCELLED or _other_terms(study, sort, facts):
+        exam = bool(study.images or study.sla)
+        events += begun(study, facts, sort, now, exam=exam, state=_state(study, news))
+    events += news
     return Decision(events, patient=correction.shown(order, facts), order=order)
+
+
+def _other_terms(study: Study, sort: Sort, facts: Facts) -> bool:
+    """Whether an order that has changed asks for another clock: by its priority, or by what the policy's table says."""
+    asked = study.asked_priority or study.priority
+    was = Sort(asked, study.modality, study.setting)
+    return sort.priority is not asked or (was != sort and facts.policy.terms(was) != facts.policy.terms(sort))
 
 
 def _same(study: Study, event: OrderReceived) -> bool:
@@ -153,6 +173,7 @@ def _same(study: Study, event: OrderReceived) -> bool:
         study.modality,
         study.body_part,
         study.laterality,
+        study.setting,
         study.referring,
         study.readiness.expected,
     )
@@ -163,6 +184,7 @@ def _same(study: Study, event: OrderReceived) -> bool:
         event.modality or study.modality,
         event.body_part or study.body_part,
         event.laterality or study.laterality,
+        event.setting or study.setting,
         event.referring,
         event.expected,
     )
@@ -174,13 +196,15 @@ def join(study: Study, order: Order, now: datetime, facts: Facts, *, by_person: 
         flag = Flag.PATIENT_MISMATCH
         return Decision([Flagged(flag)] if flag not in study.flags else [])
     events: list[Event] = [received(order, joined=True)]
+    news, moved = _ready_again(study, order.expected_instances), _emptied(study, facts)
     if study.status in SIGNED:
         events.append(Flagged(Flag.ORDER_AFTER_SIGN))
     elif study.status is not Status.CANCELLED:
-        events.append(started(facts.policy, order.priority, now))
-    events += _ready_again(study, order.expected_instances)
+        sort = _sort(study, order)
+        events += begun(study, facts, sort, now, exam=True, state=_state(study, news), moved=moved)
+    events += news
     patient = correction.shown(order, facts)
-    return Decision(events, patient=patient, order=order, moved=_emptied(study, facts))
+    return Decision(events, patient=patient, order=order, moved=moved)
 
 
 def _emptied(study: Study, facts: Facts) -> Study | None:
@@ -244,11 +268,13 @@ def images_arrived(study: Study, command: ImagesArrived, now: datetime, facts: F
         events.append(Flagged(Flag.IMAGES_AFTER_SIGN))
     if command.conflict and Flag.UID_CONFLICT not in study.flags:
         events.append(Flagged(Flag.UID_CONFLICT))
-    decision = Decision(events)
     if not study.ordered and facts.order and facts.patient and agrees(facts.order.patient, facts.patient):
         joined = join(study, facts.order, now, facts, by_person=False)
-        decision = Decision([*events, *joined.events], patient=joined.patient, order=joined.order, moved=joined.moved)
-    return decision
+        return Decision([*events, *joined.events], patient=joined.patient, order=joined.order, moved=joined.moved)
+    if study.sla is None and study.status not in (Status.CANCELLED, *SIGNED):
+        sort = Sort(study.priority, study.modality, study.setting)
+        events += begun(study, facts, sort, now, exam=True, state=state)
+    return Decision(events)
 
 
 def _announced(study: Study, command: ImagesArrived, now: datetime, facts: Facts) -> Decision:
@@ -259,7 +285,8 @@ def _announced(study: Study, command: ImagesArrived, now: datetime, facts: Facts
     if command.expected != study.readiness.expected:
         events.append(ReadinessChanged(ReadinessState.UNREADY, 0, command.expected))
     if study.sla is None:
-        events.append(started(facts.policy, study.priority, now))
+        sort = Sort(study.priority, study.modality, study.setting)
+        events += begun(study, facts, sort, now, exam=True, state=ReadinessState.UNREADY)
     return Decision(events)
 
 
@@ -282,6 +309,7 @@ def _first(study: Study, command: ImagesArrived, now: datetime, facts: Facts) ->
             command.procedure,
             study.priority if own else priority,
             facts.priors,
+            command.setting,
         )
     ]
     expected = study.readiness.expected
@@ -299,8 +327,11 @@ def _first(study: Study, command: ImagesArrived, now: datetime, facts: Facts) ->
     expected = expected if command.expected is None else command.expected
     state = readiness(command.received, expected, quiet=command.quiet)
     events.append(ReadinessChanged(state, command.received, expected))
-    if study.sla is None:  # else it runs since the exam was over
-        events.append(started(facts.policy, study.priority if own else priority, now))
+    if study.sla is None:  # else it runs since the exam was over, or the order came
+        named: Order | Study = order if joins and order else study
+        modality, setting = named.modality or command.modality, named.setting or command.setting
+        sort = Sort(study.priority if own else priority, modality, setting)
+        events += begun(study, facts, sort, now, exam=True, state=state, moved=moved)
     return Decision(events, patient=patient, order=order if joins else None, moved=moved)
 
 

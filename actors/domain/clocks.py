@@ -44,10 +44,15 @@ _TEXT_MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Which reasons stop a clock (none named: any), and after how many seconds it goes on by itself."""
+    """Which reasons stop a clock (none named: any), after how many seconds it goes on by itself, or that none does."""
 
     reasons: tuple[str, ...] = ()
     most_s: float | None = None
+    never: bool = False
+
+    def body(self) -> dict[str, Any]:
+        """Return it as REST shows it."""
+        return {"reasons": list(self.reasons), "most_s": self.most_s} | ({"never": True} if self.never else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class ClockRules:
         return {
             "calendars": {name: _calendar_body(c) for name, c in self.calendars.items()},
             "calendar": {p.value: name for p, name in self.calendar.items()},
-            "pause": {"reasons": list(self.pause.reasons), "most_s": self.pause.most_s},
+            "pause": self.pause.body(),
             "escalation": {p.value: [rung.body() for rung in rungs] for p, rungs in self.escalation.items()},
         }
 
@@ -129,7 +134,12 @@ def seconds(value: object, name: str, *, least: float = 0.0, above: bool = True)
     return float(value)  # type: ignore[arg-type]
 
 
-def _object(body: object, name: str, known: Iterable[str] | None = None) -> dict[str, Any]:
+def object_of(body: object, name: str, known: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return an object whose fields are known.
+
+    Raises:
+        BadPayload: naming the field.
+    """
     if not isinstance(body, dict):
         raise wrong(name, "expected an object.")
     if known is not None and (unknown := set(body) - set(known)):
@@ -154,7 +164,7 @@ def _texts(body: object, name: str) -> tuple[str, ...]:
 
 def by_priority(body: object, name: str) -> dict[Priority, Any]:
     """Return what an object holds for each priority it names."""
-    given = _object(body, name)
+    given = object_of(body, name)
     if not set(given) <= {p.value for p in Priority}:
         raise wrong(name, "holds STAT, URGENT and ROUTINE only.")
     return {Priority(k): v for k, v in given.items()}
@@ -178,7 +188,7 @@ def _span(text: object, name: str) -> tuple[int, int]:
 
 
 def _calendar(body: object, name: str) -> Calendar:
-    given = _object(body, name, ("time_zone", "hours", "holidays"))
+    given = object_of(body, name, ("time_zone", "hours", "holidays"))
     zone = given.get("time_zone")
     try:
         ZoneInfo(zone if isinstance(zone, str) else "")
@@ -186,7 +196,7 @@ def _calendar(body: object, name: str) -> Calendar:
         raise wrong(f"{name}.time_zone", "expected an IANA time zone, as Europe/Berlin.") from None
     except KeyError:
         raise wrong(f"{name}.time_zone", "there is no such time zone; one is Europe/Berlin.") from None
-    days = _object(given.get("hours"), f"{name}.hours", DAYS)
+    days = object_of(given.get("hours"), f"{name}.hours", DAYS)
     week = []
     for day in DAYS:
         field_name = f"{name}.hours.{day}"
@@ -209,7 +219,7 @@ def _calendar_body(known: Calendar) -> dict[str, Any]:
 
 
 def _rung(body: object, name: str) -> Rung:
-    given = _object(body, name, (*_WHEN, "tell", "priority"))
+    given = object_of(body, name, (*_WHEN, "tell", "priority"))
     when = [key for key in _WHEN if given.get(key) is not None]
     if len(when) != 1:
         raise wrong(name, f"has exactly one of {', '.join(_WHEN)}.")
@@ -236,13 +246,18 @@ def _ladder(body: object, name: str) -> tuple[Rung, ...]:
     return tuple(_rung(rung, f"{name}.{i}") for i, rung in enumerate(_list(body, name)))
 
 
-def _pauses(body: object) -> Pauses:
-    given = _object(body, "clock.pause", ("reasons", "most_s"))
-    most = given.get("most_s")
-    return Pauses(
-        _texts(given.get("reasons", []), "clock.pause.reasons"),
-        None if most is None else seconds(most, "clock.pause.most_s"),
-    )
+def pauses(body: object, name: str) -> Pauses:
+    """Return what may stop a clock.
+
+    Raises:
+        BadPayload: naming the field.
+    """
+    given = object_of(body, name, ("reasons", "most_s", "never"))
+    most, never = given.get("most_s"), given.get("never", False)
+    if not isinstance(never, bool):
+        raise wrong(f"{name}.never", "expected true or false.")
+    reasons = _texts(given.get("reasons", []), f"{name}.reasons")
+    return Pauses(reasons, None if most is None else seconds(most, f"{name}.most_s"), never)
 
 
 def clock_rules(body: object) -> ClockRules:
@@ -251,8 +266,8 @@ def clock_rules(body: object) -> ClockRules:
     Raises:
         BadPayload: naming the field.
     """
-    given = _object(body, "clock", ("calendars", "calendar", "pause", "escalation"))
-    named = _object(given.get("calendars", {}), "clock.calendars")
+    given = object_of(body, "clock", ("calendars", "calendar", "pause", "escalation"))
+    named = object_of(given.get("calendars", {}), "clock.calendars")
     if len(named) > _MOST["calendars"]:
         raise wrong("clock.calendars", f"at most {_MOST['calendars']}.")
     calendars = {name: _calendar(c, f"clock.calendars.{name}") for name, c in named.items()}
@@ -267,6 +282,6 @@ def clock_rules(body: object) -> ClockRules:
     return ClockRules(
         calendars,
         used,
-        _pauses(given.get("pause", {})),
+        pauses(given.get("pause", {}), "clock.pause"),
         {p: _ladder(rungs, f"clock.escalation.{p}") for p, rungs in ladders.items()},
     )

@@ -43,6 +43,7 @@ class Order:
     laterality: str = ""
     referring: str | None = None  # user id
     expected_instances: int | None = None
+    setting: str = ""  # emergency | inpatient | outpatient
 
 
 # -- to a study, from outside -------------------------------------------------------------------
@@ -118,6 +119,7 @@ class ImagesArrived:
     laterality: str = ""
     procedure: str = ""
     priority: str = ""  # (0040,1003) as sent
+    setting: str = ""  # emergency | inpatient | outpatient, as far as the headers tell
     apart: bool = False  # kept apart: another site owns the UID
     conflict: bool = False  # other content came under a SOP Instance UID that is known
     quiet: bool = False  # association released and nothing came for a while

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from actors.domain import calendar, sla
 from actors.domain.clocks import MANAGERS, ON_CALL, READER, rungs_at
+from actors.domain.due import Start
 from actors.domain.errors import BadPayload, WrongStatus
 from actors.domain.events import (
     ClockPaused,
@@ -23,45 +24,88 @@ from actors.domain.words import ClockState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from actors.domain.calendar import Hours
     from actors.domain.clocks import Rung
+    from actors.domain.due import Sort, Terms
     from actors.domain.events import Event
     from actors.domain.facts import Facts
     from actors.domain.policy import Policy
     from actors.domain.sla import Clock
     from actors.domain.study import Study
-    from actors.domain.words import Priority
+    from actors.domain.words import ReadinessState
 
 _LONG_ENOUGH = "The pause has lasted as long as the policy lets it."
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
-def started(policy: Policy, priority: Priority, at: datetime) -> ClockStarted:
+def started(policy: Policy, sort: Sort, at: datetime) -> ClockStarted:
     """Return the start of a clock under the policy."""
-    due, hours = policy.sla[priority], policy.clock.hours(priority)
+    terms = policy.terms(sort)
+    due, hours = terms.due, terms.hours
     due_at, warn_at = calendar.add(hours, at, due.due_s), calendar.add(hours, at, due.warn_s)
-    ladder = rungs_at(policy.clock.escalation.get(priority, ()), hours, due.due_s, due_at)
+    ladder = rungs_at(terms.ladder, hours, due.due_s, due_at)
     first = ladder[0][0] if ladder else None
-    return ClockStarted(at, due.due_s, due.warn_s, due_at, warn_at, policy.version, priority, first)
+    return ClockStarted(
+        at, due.due_s, due.warn_s, due_at, warn_at, policy.version, sort.priority, first, sort.modality, sort.setting,
+        terms.stop,
+    )  # fmt: skip
 
 
-def _hours(policy: Policy, clock: Clock) -> Hours:
-    return policy.clock.hours(clock.priority) if clock.priority else None
+def begun(  # noqa: PLR0913 - what a beginning depends on
+    study: Study,
+    facts: Facts,
+    sort: Sort,
+    now: datetime,
+    *,
+    exam: bool,
+    state: ReadinessState,
+    moved: Study | None = None,
+) -> list[Event]:
+    """Return the start of a clock once its beginning is reached; one that runs is set anew at once.
+
+    Args:
+        study: as it was.
+        facts: with the policy in force.
+        sort: what the study is now.
+        now: the instant.
+        exam: whether images have come or the exam is over.
+        state: of readiness, now.
+        moved: where the order lived, whose clock may run since it came.
+    """
+    start = facts.policy.terms(sort).start
+    if study.sla is None and not start.reached(sort.priority, begun=exam, state=state):
+        return []
+    since = moved.sla.started_at if moved and moved.sla and start is Start.ORDER else now
+    return [started(facts.policy, sort, since)]
+
+
+def _terms(policy: Policy, clock: Clock) -> Terms | None:
+    """Return how a clock runs; None for one that knows neither calendar nor ladder."""
+    return policy.terms(clock.sort) if clock.sort else None
+
+
+def due_under(policy: Policy, clock: Clock) -> datetime:
+    """Return when a clock that runs would be due under another policy; a breach stays where it was."""
+    terms = _terms(policy, clock)
+    if terms is None or clock.breached_at:
+        return clock.due_at
+    return calendar.add(terms.hours, clock.started_at + timedelta(seconds=clock.paused_s), terms.due.due_s)
 
 
 def _left(policy: Policy, clock: Clock, due_at: datetime, climbed: int) -> list[tuple[datetime, Rung]]:
     """Return the rungs that are still to climb."""
-    if clock.priority is None:
-        return []
-    rungs, due_s = policy.clock.escalation.get(clock.priority, ()), policy.sla[clock.priority].due_s
-    return rungs_at(rungs, _hours(policy, clock), due_s, due_at)[climbed:]
+    terms = _terms(policy, clock)
+    return [] if terms is None else rungs_at(terms.ladder, terms.hours, terms.due.due_s, due_at)[climbed:]
 
 
 def pause(study: Study, reason: str, now: datetime, facts: Facts) -> Decision:
     """Stop the clock for a reason that the policy knows; it goes on by itself when the policy says so."""
-    clock, rules = study.sla, facts.clock_policy.clock.pause
+    clock = study.sla
     if clock is None or not clock.live:
         raise WrongStatus("The clock is not running.")
+    terms = _terms(facts.clock_policy, clock)
+    rules = terms.pause if terms else facts.clock_policy.clock.pause
+    if rules.never:
+        raise WrongStatus("The policy lets no clock of such studies be paused.")
     if rules.reasons and reason.strip() not in rules.reasons:
         raise BadPayload(f"reason: a clock is paused for one of: {'; '.join(rules.reasons)}.", {"field": "reason"})
     until = None if rules.most_s is None else now + timedelta(seconds=rules.most_s)
@@ -73,7 +117,8 @@ def resume(study: Study, reason: str, now: datetime, facts: Facts) -> Decision:
     clock, policy = study.sla, facts.clock_policy
     if clock is None or clock.state is not ClockState.PAUSED:
         raise WrongStatus("The clock is not paused.")
-    hours, due_at, warn_at = _hours(policy, clock), clock.due_at, clock.warn_at
+    terms = _terms(policy, clock)
+    hours, due_at, warn_at = terms.hours if terms else None, clock.due_at, clock.warn_at
     if not clock.breached_at:
         due_at = calendar.add(hours, now, calendar.between(hours, clock.paused_at or now, clock.due_at))
         warn_at = calendar.back(hours, due_at, calendar.between(hours, clock.warn_at, clock.due_at))

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
+from actors.domain.due import Stop
 from actors.domain.whose import PatientCorrected, PatientMerged, PatientUnmerged, PriorsCounted, StudyMoved
 from actors.domain.words import Acuity, DeclineReason, Flag, Priority, ReadinessState
 
@@ -39,6 +40,7 @@ class OrderReceived:
     referring: str | None = None
     expected: int | None = None
     joined: bool = False
+    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class FirstInstanceReceived:
     procedure: str = ""
     priority: Priority = Priority.URGENT
     priors: int = 0
+    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,9 @@ class ClockStarted:
     policy: int = 0
     priority: Priority | None = None  # None: shape 1, without calendar and ladder
     escalate_at: datetime | None = None
+    modality: str = ""
+    setting: str = ""
+    stop: Stop = Stop.FIRST_SIGNATURE
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ def _order_received(s: Study, e: OrderReceived, _at: datetime) -> Study:
         modality=e.modality or s.modality,
         body_part=e.body_part or s.body_part,
         laterality=e.laterality or s.laterality,
+        setting=e.setting or s.setting,
         referring=e.referring,
         ordered=True,
         status=status,
@@ -85,7 +86,8 @@ def _order_received(s: Study, e: OrderReceived, _at: datetime) -> Study:
 
 
 def _order_moved(s: Study, e: OrderMoved, _at: datetime) -> Study:
-    return replace(s, status=Status.CANCELLED, moved_to=e.study_uid, flags=frozenset(), ordered=False)
+    stopped = s.sla and sla.stop(s.sla)
+    return replace(s, status=Status.CANCELLED, moved_to=e.study_uid, flags=frozenset(), ordered=False, sla=stopped)
 
 
 def _first_instance(s: Study, e: FirstInstanceReceived, _at: datetime) -> Study:
@@ -98,6 +100,7 @@ def _first_instance(s: Study, e: FirstInstanceReceived, _at: datetime) -> Study:
         body_part=s.body_part or e.body_part,
         laterality=s.laterality or e.laterality,
         procedure=s.procedure or e.procedure,
+        setting=s.setting or e.setting,
         priority=s.priority if s.ordered else e.priority,
         priors=e.priors,
         images=e.received,
@@ -272,7 +275,7 @@ def _signed(s: Study, e: PrelimSigned | FinalSigned, status: ReportStatus, at: d
         report=ReportHead(e.report_id, status, e.report_version),
         reading_by=None,
         signed_by=e.radiologist_id,
-        sla=s.sla and sla.stop(s.sla),
+        sla=s.sla and sla.signed(s.sla, final=status is ReportStatus.FINAL),
     )
 
 

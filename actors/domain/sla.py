@@ -2,7 +2,7 @@
 
     RUNNING --warn_at--> WARNED --due_at--> BREACHED
     RUNNING | WARNED | BREACHED --pause--> PAUSED --resume--> as before, due later by the pause
-    any --first signature--> STOPPED
+    any --first signature, or the final one where the policy says so--> STOPPED
 
 ``breached_at`` is never cleared, and once it is set ``due_at`` never moves. While a clock is live the
 ladder of its policy is climbed (``actors.domain.escalation``); a pause may end by itself at ``pause_until``.
@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
+from actors.domain.due import Sort, Stop
 from actors.domain.instant import instant
 from actors.domain.words import ClockState, Priority
 
@@ -42,6 +43,14 @@ class Clock:
     rung: int = 0  # how many of the ladder were climbed
     escalate_at: datetime | None = None
     pause_until: datetime | None = None
+    modality: str = ""  # that it was set for, as the setting: both choose the line of the policy's table
+    setting: str = ""
+    until: Stop = Stop.FIRST_SIGNATURE
+
+    @property
+    def sort(self) -> Sort | None:
+        """What the policy's table is asked for."""
+        return Sort(self.priority, self.modality, self.setting) if self.priority else None
 
     @property
     def live(self) -> bool:
@@ -73,6 +82,9 @@ def start(event: ClockStarted, since: Clock | None = None) -> Clock:
         policy=event.policy,
         priority=event.priority,
         escalate_at=event.escalate_at,
+        modality=event.modality,
+        setting=event.setting,
+        until=event.stop,
     )
 
 
@@ -111,6 +123,11 @@ def resume(clock: Clock, event: ClockResumed, at: datetime) -> Clock:
 def escalate(clock: Clock, next_at: datetime | None) -> Clock:
     """Return the clock one rung up."""
     return replace(clock, rung=clock.rung + 1, escalate_at=next_at)
+
+
+def signed(clock: Clock, *, final: bool) -> Clock:
+    """Return the clock after a signature: stopped, unless its policy waits for the final one."""
+    return stop(clock) if final or clock.until is Stop.FIRST_SIGNATURE else clock
 
 
 def stop(clock: Clock) -> Clock:

@@ -106,6 +106,7 @@ class Study:
     body_part: str = ""
     laterality: str = ""
     procedure: str = ""
+    setting: str = ""  # emergency | inpatient | outpatient, "" when nobody said
     priority: Priority = Priority.URGENT
     acuity: Acuity = Acuity.PENDING
     critical: dict[str, Any] | None = None
@@ -188,6 +189,7 @@ def load(doc: dict[str, Any]) -> Study:
         body_part=_shared(study.body_part),
         laterality=_shared(study.laterality),
         procedure=_shared(study.procedure),
+        setting=_shared(study.setting),
         readiness=_shared(study.readiness),
         flags=_shared(study.flags),
         excluded=_shared(study.excluded),

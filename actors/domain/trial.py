@@ -9,9 +9,12 @@ draft ⇄ shadow ⇄ by_day ─→ live     (draft → by_day and → live at on
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actors.domain.errors import WrongStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Mode(StrEnum):
@@ -45,10 +48,23 @@ def move(version: int, now: Mode, to: Mode, *, in_force: bool) -> None:
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[dict[str, Any]]:
-    """Return ``{path, before, after}`` of each value that differs, by path; what is not there is None."""
+    """Return ``{path, before, after}`` of each value that differs, by path; what is not there is None.
+
+    Lists of objects are compared place by place, other lists as a whole.
+    """
+    if _objects(before) and _objects(after):
+        before, after = dict(_numbered(before)), dict(_numbered(after))
     if isinstance(before, dict) and isinstance(after, dict):
         found: list[dict[str, Any]] = []
-        for name in sorted(before.keys() | after.keys()):
+        for name in sorted(before.keys() | after.keys(), key=lambda n: (len(n), n) if n.isdigit() else (0, n)):
             found += differences(before.get(name), after.get(name), f"{path}.{name}".lstrip("."))
         return found
     return [] if before == after else [{"path": path, "before": before, "after": after}]
+
+
+def _objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def _numbered(values: list[Any]) -> Iterable[tuple[str, Any]]:
+    return ((str(n), one) for n, one in enumerate(values))

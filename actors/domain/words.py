@@ -35,6 +35,14 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Setting(StrEnum):
+    """Where the patient was when the study was asked for; "" in a study when nobody said."""
+
+    EMERGENCY = "emergency"
+    INPATIENT = "inpatient"
+    OUTPATIENT = "outpatient"
+
+
 class Priority(StrEnum):
     """What the order asks for; ``rank`` sorts the urgent first."""
 

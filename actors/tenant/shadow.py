@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from actors.domain.assignment.engine import decide
 from actors.domain.assignment.minutes import Minutes
+from actors.domain.escalation import due_under
 from storage import shadow
 from storage.shadow import Pair
 
@@ -36,6 +37,14 @@ def pairs(live: Sequence[Choice], tried: Sequence[Choice]) -> list[Pair]:
         Pair(uid, either.step, _said(ours.get(uid)), _said(theirs.get(uid)))
         for uid, either in sorted((theirs | ours).items())
     ]
+
+
+def _due(waiting: Waiting, ledger: Ledger, tried: Policy) -> Waiting:
+    """Return a study as it would be due had its clock begun under the tried policy."""
+    study = ledger.studies.get(waiting.study_uid)
+    if study is None or study.sla is None:
+        return waiting
+    return replace(waiting, due_at=due_under(tried, study.sla).timestamp())
 
 
 class Shadow:
@@ -78,6 +87,8 @@ class Shadow:
         policy, choices = live
         minutes = self._learned(ledger.minutes, tried)
         theirs = [r if r.radiologist_id in ledger.own else replace(r, capacity=tried.capacity) for r in readers]
+        if (policy.sla, policy.sla_rules, policy.clock) != (tried.sla, tried.sla_rules, tried.clock):
+            pool = [_due(w, ledger, tried) for w in pool]
         other = decide(pool, theirs, tried.assignment, now.timestamp(), ledger.epoch, minutes)
         news = []
         for pair in pairs(choices, other):

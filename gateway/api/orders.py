@@ -53,6 +53,7 @@ async def receive(call: Call) -> web.Response:
         Patient(patient_id(who.tenant_id, issuer, mrn), patient.name, mrn, issuer, patient.birth_date or "",
                 patient.sex or ""),
         body.body_part, body.laterality, body.referring_physician, body.expected_instances,
+        body.setting or "",
     )  # fmt: skip
     answer = await call.ask(study_key(who.tenant_id, study_uid), ReceiveOrder(order))
     return json(done(call, answer)["row"], 200 if known else 201)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from actors import tracing
 from actors.domain.identity import Principal
+from actors.domain.setting import setting_of
 from actors.domain.words import Role
 from gateway.ingest import header, part10
 from gateway.ingest.refusal import NotADataSet, StorageAway
@@ -219,6 +220,7 @@ def arrival(sender: Sender, transfer_syntax: str, found: Header, stored: Stored)
         or found.nested(requested, "RequestedProcedureDescription")
         or found.first("StudyDescription"),
         priority=found.first("RequestedProcedurePriority") or found.nested(requested, "RequestedProcedurePriority"),
+        setting=setting_of(found.first("CurrentPatientLocation"), found.first("RequestingService")),
         phantom="YES" in (found.first("QualityControlSubject"), found.first("QualityControlImage")),
         trace=tracing.carrier(),
     )

@@ -163,7 +163,8 @@ async def test_names_in_every_character_set_are_read_as_they_are(world: World, l
 async def test_rows_and_inbox_say_what_the_image_says(world: World, listener: Listener, images: Images) -> None:
     (image,) = images(
         PatientName="Müller^Jörg", SpecificCharacterSet="ISO_IR 100", BodyPartExamined="HEAD",
-        RequestedProcedurePriority="STAT", RequestedProcedureDescription="Head without contrast",
+        RequestedProcedurePriority="STAT", CurrentPatientLocation="ED bay 4",
+        RequestedProcedureDescription="Head without contrast",
     )  # fmt: skip
     await asyncio.to_thread(send, [image], "127.0.0.1", listener.port, aet="NORTH_MAIN")
     (patient,) = await world.rows("SELECT * FROM rr.patient")
@@ -176,7 +177,7 @@ async def test_rows_and_inbox_say_what_the_image_says(world: World, listener: Li
     assert entry["body"] == {
         "kind": "images", "site_id": "main", "patient_id": patient["patient_id"], "accession_number": "A1",
         "modality": "CT", "body_part": "HEAD", "laterality": "", "procedure": "Head without contrast",
-        "priority": "STAT", "apart": False,
+        "priority": "STAT", "setting": "emergency", "apart": False,
     }  # fmt: skip
     header = await world.json("SELECT header FROM rr.instance")
     assert header["00100010"] == {"vr": "PN", "Value": [{"Alphabetic": "Müller^Jörg"}]}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from actors.domain.due import Sort
 from actors.domain.escalation import started
 from actors.domain.events import ClockStarted, body, current, event
 from actors.domain.policy import Policy
@@ -25,14 +26,14 @@ FIRST = {"started_at": "2026-01-01T03:14:00Z", "due_s": 1800.0, "warn_s": 1350.0
 
 def test_a_clock_of_the_first_shape_warns_when_it_did() -> None:
     old = event("ClockStarted", FIRST)
-    new = started(Policy(), Priority.STAT, NOW)
+    new = started(Policy(), Sort(Priority.STAT, "CT"), NOW)
     assert isinstance(old, ClockStarted)
-    assert old == replace(new, priority=None)
+    assert old == replace(new, priority=None, modality="")
     assert old.warn_at == NOW + timedelta(seconds=1350)
 
 
 def test_an_event_written_today_carries_its_shape_and_comes_back_whole() -> None:
-    made = started(Policy(), Priority.STAT, NOW)
+    made = started(Policy(), Sort(Priority.STAT, "CT"), NOW)
     assert body(made)["v"] == 2
     assert "v" not in current("ClockStarted", body(made))
     assert event("ClockStarted", body(made)) == made
@@ -58,7 +59,7 @@ def test_a_journal_in_the_old_shape_rebuilds_the_same_study() -> None:
     ]  # fmt: skip
     rebuilt = replay("1.2.3", old)
     assert told.study.sla is not None
-    assert rebuilt == replace(told.study, sla=replace(told.study.sla, priority=None))
+    assert rebuilt == replace(told.study, sla=replace(told.study.sla, priority=None, modality=""))
 
 
 @pytest.mark.parametrize("after", range(8))

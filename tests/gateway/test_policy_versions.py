@@ -12,7 +12,7 @@ from actors.domain.identity import Principal, radiologist_key
 from actors.domain.words import Role
 from actors.local import Local
 from actors.shard import Place
-from tests.gateway.rest import World, world
+from tests.gateway.rest import ORDER, World, world
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -132,6 +132,45 @@ async def test_the_shadow_decides_beside_the_live_policy_and_acts_on_nothing(res
     more = (await rest.get(f"{ALL}/{version}/comparison?limit=1", "max")).json
     rest_of = (await rest.get(f"{ALL}/{version}/comparison?limit=1&after={more['next']}", "max")).json
     assert rest_of["items"][0] != more["items"][0]
+
+
+async def test_the_table_of_due_times_acts_on_later_clocks_and_is_tried_compared_and_brought_back(rest: World) -> None:
+    table = [
+        {"priority": "URGENT", "modality": "CT", "setting": "emergency", "due_s": 1200, "warn_s": 600},
+        {"setting": "outpatient", "due_s": 9000, "start": "order", "stop": "final"},
+    ]
+    wrong = await rest.put("/api/policy", {"sla_rules": [{"due_s": 60, "calendar": "moon"}]}, "max")
+    assert (wrong.status, wrong.json["field"]) == (422, "sla_rules.0.calendar")
+    assert "clock.calendars" in wrong.json["detail"]
+    await rest.put("/api/policy", {}, "max")
+    version = await draft(rest, sla_rules=table)
+    diff = (await rest.get(f"{ALL}/{version}/diff", "max")).json
+    assert {d["path"] for d in diff["items"]} == {"sla_rules.0", "sla_rules.1"}
+    await mode(rest, version, "shadow", "draft")
+    await mode(rest, version, "live", "shadow")
+    assert [r["due_s"] for r in (await rest.get("/api/policy", "max")).json["sla_rules"]] == [1200, 9000]
+    await asyncio.sleep(1)  # a policy acts within a second
+
+    async def due_s(accession_number: str, **order: Any) -> float:
+        row = await rest.ordered(accession_number, expected_instances=1, **order)
+        await rest.images(row["study_uid"])
+        sql = "SELECT body->>'due_s' AS due_s FROM rr.journal WHERE entity = $1 AND type = 'ClockStarted'"
+
+        async def started() -> Any:
+            return await rest.sql(sql, f"study/{row['study_uid']}")
+
+        [one] = await until(started)
+        return float(one["due_s"])
+
+    assert await due_s("A1", priority="URGENT", setting="emergency") == 1200
+    assert await due_s("A2", priority="URGENT", setting="inpatient") == 7200
+    ordered = await rest.ordered("A3", priority="ROUTINE", setting="outpatient")
+    assert (ordered["status"], ordered["sla"]["state"]) == ("ordered", "running")
+    await rest.post(f"{ALL}/1/rollback", {}, "max")
+    await asyncio.sleep(1)
+    assert await due_s("A4", priority="URGENT", setting="emergency") == 7200
+    odd = await rest.post("/api/orders", {**ORDER, "setting": "home"}, "tess")
+    assert (odd.status, odd.json["field"]) == (422, "setting")
 
 
 async def test_a_version_by_day_is_in_force_on_the_days_of_its_lot_only(rest: World) -> None:
