@@ -34,6 +34,11 @@ class Cells:
     def __len__(self) -> int:
         return len(self._cells)
 
+    @property
+    def waiting(self) -> int:
+        """How many messages are here and not yet answered."""
+        return self._messages
+
     def ask(self, key: Key, envelope: Envelope) -> asyncio.Task[dict[str, Any]]:
         """Hand over a message now, and return what becomes of it; one that is asked again joins the first.
 

@@ -40,3 +40,8 @@ TIMERS_ARMED = Gauge("rr_timers_armed", "Timers of the next quarter of an hour i
 INBOX_WAITING = Gauge("rr_inbox_waiting", "Images stored of which their study has not been told.")
 STUDIES_OPEN = Gauge("rr_studies_open", "Open studies, as their decider knows them.", ("tenant",))
 STUDIES_WAITING = Gauge("rr_studies_waiting", "Studies that may be offered and are not.", ("tenant",))
+
+
+def studies_open() -> int:
+    """Return how many open studies the deciders in this process know."""
+    return int(sum(sample.value for metric in STUDIES_OPEN.collect() for sample in metric.samples))

@@ -155,6 +155,8 @@ class ShardHost(Door):
             "shards": len(self.tenure.held),
             "retired": self.tenure.retired,
             "entities": len(self._cells),
+            "waiting": self._cells.waiting,
+            "studies": meters.studies_open(),
             "timers": len(self._timers) if started else 0,
             "units": self._committer.units if started else 0,
         }

@@ -21,6 +21,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 import structlog
+from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError
 
 from actors.domain.identity import divide
@@ -215,6 +216,11 @@ class System:
 def units() -> int:
     """Return how many shard hosts the living nodes have room for: the sum of their resource ``shard``."""
     return int(ray.cluster_resources().get("shard", 0))  # type: ignore[no-untyped-call]
+
+
+def ask_for(hosts: int) -> None:
+    """Tell Ray's autoscaler to have room for so many shard hosts; where none runs nothing comes of it. Blocks."""
+    request_resources(bundles=[{"shard": 1}] * hosts)
 
 
 def ensure_hosts(settings: Settings, hosts: Mapping[str, str]) -> list[dict[str, Any]]:

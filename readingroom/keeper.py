@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from actors.system import connect, end_hosts, ensure_hosts
+from actors.domain.scaling import Wish, needed, wish
+from actors.system import ask_for, connect, end_hosts, ensure_hosts
 from inference.pool import begin_all, ensure_workers
 from readingroom import probes
 from readingroom.parts import say, schema, until_told
@@ -30,6 +32,7 @@ class Keeper:
         self._staff = Staff(settings)
         self._attached = ""
         self._healthy: bool | None = None
+        self._wish, self._asked = Wish(), False
 
     async def round(self) -> bool:
         """Make what is missing, ask everyone, and return whether all serve."""
@@ -38,12 +41,23 @@ class Keeper:
         await probes.tcp(host, int(port))  # Ray itself would wait a minute for a head that is not there
         if where != self._attached:
             await asyncio.to_thread(connect, self._settings)
-            self._attached = where
+            self._attached, self._asked = where, False  # a new head may not remember what was asked
             log.info("KeeperAttached")
         hosts = asyncio.to_thread(ensure_hosts, self._settings, await self._staff.wanted())
         serving, begun = await asyncio.gather(hosts, self._workers())
         await asyncio.to_thread(end_hosts, await self._staff.done())
+        if self._settings.autoscale:
+            await self._scale(serving)
         return all(state.get("started") for state in serving) and all(begun)
+
+    async def _scale(self, serving: list[dict[str, Any]]) -> None:
+        """Ask for as much room as the hosts say that they need."""
+        studies, waiting = (sum(state.get(name, 0) for state in serving) for name in ("studies", "waiting"))
+        before, self._wish = self._wish, wish(self._wish, needed(studies, waiting, len(serving)), monotonic())
+        if before.hosts != self._wish.hosts or not self._asked:
+            await asyncio.to_thread(ask_for, self._wish.hosts)
+            self._asked = True
+            log.info("HostsAskedFor", hosts=self._wish.hosts, studies=studies, waiting=waiting)
 
     async def _workers(self) -> list[bool]:
         workers: list[Any] = await asyncio.to_thread(ensure_workers, self._settings, self._settings.inference_workers)

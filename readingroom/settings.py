@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     gateways: int = 1
     shards: int = Field(default=64, ge=1, le=4096)  # of an instance for good: its database remembers them
     shard_hosts: int = Field(default=1, ge=0)  # 0: as many as the nodes' resource `shard` has room for
+    autoscale: bool = False  # ask Ray's autoscaler for room as open studies and queues need it
     inference_workers: int = 1
     aet: str = "READINGROOM"
     database_url: str | None = None  # an administrator's URL of an external PostgreSQL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -97,6 +98,32 @@ async def test_a_host_whose_name_another_process_took_ends_and_is_made_anew(nigh
     await night.offered("1.2.3")  # Ray's own copy was the one that ended: Ray made another
     assert host_pid(night) != old
     assert await night.admin.fetchval("SELECT epoch FROM rr.shard_host") == 3
+
+
+async def test_the_autoscaler_is_asked_for_room_once_as_the_hosts_say(night: Night) -> None:
+    from ray.autoscaler._private.constants import AUTOSCALER_RESOURCE_REQUEST_CHANNEL  # noqa: PLC0415
+    from ray.experimental.internal_kv import _internal_kv_get  # noqa: PLC0415
+
+    from readingroom.keeper import Keeper  # noqa: PLC0415 - costs a second, and most tests do without
+
+    def asked() -> Any:
+        return json.loads(_internal_kv_get(AUTOSCALER_RESOURCE_REQUEST_CHANNEL))
+
+    await night.images("1.2.3")
+    await night.status("1.2.3", "unread")
+    keeper, runtime = Keeper(night.settings), night.actors
+    async with asyncio.timeout(30):
+        while True:  # the decider knows it, and says so with the rest
+            states = await asyncio.to_thread(runtime.ray.ensure_hosts, night.settings, runtime.hosts)
+            if [state["studies"] for state in states] == [1]:
+                break
+            await asyncio.sleep(0.05)
+    await keeper._scale(states)
+    assert asked() == [{"shard": 1}]
+    await keeper._scale([states[0] | {"studies": 120_000}])
+    assert asked() == [{"shard": 1}] * 3
+    await keeper._scale(states)  # calm, but not for long enough
+    assert asked() == [{"shard": 1}] * 3
 
 
 async def test_a_replaced_head_is_found_again(fresh: Settings) -> None:

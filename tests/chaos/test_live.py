@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -86,6 +87,7 @@ def test_nothing_is_lost_and_nothing_happens_twice_whatever_is_killed_or_frozen(
     counted = {
         "faults": len(history.faults), "studies": len(history.rows), "events": len(history.entries),
         "images stored": len(history.stored), "commands": len(history.attempts), "heard": len(history.heard),
+        "events a minute": list(Counter(f"{e.at:%H:%M}" for e in sorted(history.entries, key=lambda e: e.at)).values()),
         "breaches": sum(e.type == "SlaBreached" for e in history.entries), "violations": len(told),
     }  # fmt: skip
     print(f"chaos: {json.dumps(counted)}; {', '.join(chaos.done)}")  # noqa: T201 - what the run was worth
