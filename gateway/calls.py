@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from actors.domain.second import Outcome
 from actors.domain.words import DeclineReason, SignKind
 from gateway.shapes import Count, Instant, Row, Sent
 from gateway.wire import StreamState
@@ -147,6 +148,15 @@ class Assign(Command, kw_only=True):
     override: bool = False
 
 
+class Settle(Command, kw_only=True):
+    """Say whether the two readings agree; a manager says which of them stands, ``first`` or ``second``."""
+
+    study_uid: Name
+    version: Count
+    outcome: Outcome
+    note: Annotated[str, Meta(max_length=4_000)] = ""
+
+
 class PauseClock(Command, kw_only=True):
     """Stop the SLA clock for a reason."""
 
@@ -170,6 +180,7 @@ COMMANDS: dict[str, type[Command]] = {
     "release": Release,
     "save_draft": SaveDraft,
     "sign": Sign,
+    "settle": Settle,
     "next_case": NextCase,
     "set_presence": SetPresence,
     "assign": Assign,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from actors.domain.assignment.rules import Rules
+from actors.domain.double import SecondReads
 from actors.domain.words import DeclineReason, Flag, Priority, ReportStatus, Role, Setting
 from gateway.calls import Sections
 from gateway.clock_schema import Clock, SlaRule
@@ -311,6 +312,14 @@ class Addendum(Given, frozen=True, kw_only=True):
     at: Instant
 
 
+class Signature(Given, frozen=True, kw_only=True):
+    """A signature under a reading of the study."""
+
+    by: str
+    kind: Literal["prelim", "second", "final"]
+    at: Instant
+
+
 class Report(Given, frozen=True, kw_only=True):
     """A report; ``version`` counts its texts."""
 
@@ -322,6 +331,7 @@ class Report(Given, frozen=True, kw_only=True):
     signed_by: str | None
     signed_at: Instant | None
     addenda: list[Addendum]
+    signatures: list[Signature]  # who signed, in order; of a final report all who have read the study
 
 
 class Reports(Given, frozen=True, kw_only=True):
@@ -363,6 +373,7 @@ class Policy(Asked, frozen=True, kw_only=True):
     capacity: Annotated[int, Meta(ge=1, le=1_000)] = 5
     clock: Clock | UnsetType = UNSET
     assignment: Rules = Rules()
+    second_reads: SecondReads = SecondReads()
 
 
 # -- the instance ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from actors.domain.second import SecondKind, SecondState
 from actors.domain.words import Acuity, ClockState, Flag, Presence, Priority, ReadinessState, ReportStatus, Status
 
 Instant: TypeAlias = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
@@ -89,8 +90,17 @@ class ReportRef(Sent):
     version: Count
 
 
+class SecondRead(Sent):
+    """A reading after the first signature; ``why`` is what the reader is told that she is for."""
+
+    kind: SecondKind
+    state: SecondState
+    blind: bool
+    why: str
+
+
 class Row(Sent, kw_only=True):
-    """A study on the worklist. A technologist's lacks ``acuity, offer, second_reader, ai``."""
+    """A study on the worklist. A technologist's lacks ``acuity, offer, second_reader, second_read, ai``."""
 
     study_uid: str
     accession_number: str
@@ -110,6 +120,7 @@ class Row(Sent, kw_only=True):
     offer: Offer | UnsetType | None = UNSET
     assigned_to: str | None
     second_reader: str | UnsetType | None = UNSET
+    second_read: SecondRead | UnsetType | None = UNSET
     reading_by: str | None
     ai: list[AiResult] | UnsetType = UNSET
     report: ReportRef | None

@@ -147,7 +147,7 @@ def conform(event: str, payload: object) -> None:
 
 def _shown(kind: str, rows: list[dict[str, Any] | None]) -> None:
     """Raise when a row shows more or less than its view."""
-    hidden = {"acuity", "offer", "second_reader", "ai"}
+    hidden = {"acuity", "offer", "second_reader", "second_read", "ai"}
     for row in filter(None, rows):
         if (hidden & row.keys()) != (set() if kind == "site" else hidden):
             raise msgspec.ValidationError(f"a row of {kind}: has {sorted(hidden & row.keys())}")

@@ -8,30 +8,31 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from actors.domain.instant import instant
+from storage.second_reads import READINGS, UNSEEN, signatures
 
 if TYPE_CHECKING:
     import asyncpg
 
     from storage.pool import Connection
 
-_REPORT = """
-SELECT report_id, study_uid, status, version, sections, signed_by, signed_at, addenda
-  FROM rr.report WHERE tenant_id = $1
-"""
-_BY_ID = _REPORT + " AND report_id = $2"
-_OF_STUDY = _REPORT + " AND study_uid = $2 ORDER BY report_id DESC LIMIT 1"
-_PAGE = """
-SELECT report_id, study_uid, status, version, sections, signed_by, signed_at, addenda
-  FROM rr.report
- WHERE tenant_id = $1
-   AND ($2::text IS NULL OR study_uid = $2)
-   AND (NOT $3 OR status = 'final')
+_REPORT = f"""
+SELECT r.report_id, r.study_uid, r.status, r.version, r.sections, r.signed_by, r.signed_at, r.addenda,
+       {READINGS} AS readings
+  FROM rr.report r
+ WHERE r.tenant_id = $1
+"""  # noqa: S608 - constants only
+_BY_ID = f"{_REPORT} AND r.report_id = $2 AND ($3::text IS NULL OR NOT {UNSEEN.format('$3')})"
+_PAGE = f"""
+{_REPORT}
+   AND ($2::text IS NULL OR r.study_uid = $2)
+   AND (NOT $3 OR r.status = 'final')
    AND ($4::text IS NULL OR EXISTS (
         SELECT 1 FROM rr.study s
-         WHERE s.tenant_id = report.tenant_id AND s.study_uid = report.study_uid AND s.referring = $4))
-   AND ($5::text IS NULL OR report_id < $5)
- ORDER BY report_id DESC LIMIT $6
-"""
+         WHERE s.tenant_id = r.tenant_id AND s.study_uid = r.study_uid AND s.referring = $4))
+   AND ($5::text IS NULL OR r.report_id < $5)
+   AND ($7::text IS NULL OR NOT {UNSEEN.format("$7")})
+ ORDER BY r.report_id DESC LIMIT $6
+"""  # noqa: S608 - constants only
 
 _CONFLICTS = """
 SELECT conflict_id, sections, by, at FROM rr.report_conflict
@@ -47,22 +48,17 @@ SELECT p.user_id, p.name FROM rr.membership m JOIN rr.person p USING (user_id)
 
 def _report(record: asyncpg.Record) -> dict[str, Any]:
     return {
-        **record,
+        **{name: value for name, value in record.items() if name != "readings"},
         "sections": msgspec.json.decode(record["sections"]),
         "signed_at": instant(record["signed_at"]),
         "addenda": msgspec.json.decode(record["addenda"]),
+        "signatures": signatures(record),
     }
 
 
-async def by_id(conn: Connection, tenant_id: str, report_id: str) -> dict[str, Any] | None:
-    """Return a report in view, or None."""
-    record = await conn.fetchrow(_BY_ID, tenant_id, report_id)
-    return None if record is None else _report(record)
-
-
-async def of_study(conn: Connection, tenant_id: str, study_uid: str) -> dict[str, Any] | None:
-    """Return the report of a study, or None."""
-    record = await conn.fetchrow(_OF_STUDY, tenant_id, study_uid)
+async def by_id(conn: Connection, tenant_id: str, report_id: str, blind_to: str | None = None) -> dict[str, Any] | None:
+    """Return a report in view, or None; ``blind_to`` names a reader who may have to read the study herself."""
+    record = await conn.fetchrow(_BY_ID, tenant_id, report_id, blind_to)
     return None if record is None else _report(record)
 
 
@@ -73,12 +69,14 @@ class Wanted:
     study_uid: str | None = None
     final: bool = False
     referring: str | None = None
+    blind_to: str | None = None  # a reader, who sees no first report while a blind second reading is open
 
 
 async def page(conn: Connection, tenant_id: str, wanted: Wanted, after: str | None, limit: int) -> list[dict[str, Any]]:
     """Return at most ``limit`` reports, newest first, from below the report ``after``."""
     w = wanted
-    return [_report(r) for r in await conn.fetch(_PAGE, tenant_id, w.study_uid, w.final, w.referring, after, limit)]
+    found = await conn.fetch(_PAGE, tenant_id, w.study_uid, w.final, w.referring, after, limit, w.blind_to)
+    return [_report(r) for r in found]
 
 
 async def conflicts(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from actors.domain.identity import Principal
     from storage.pool import Connection
+    from storage.second_reads import Hidden
 
 FINAL_ONLY = frozenset({Role.VIEWER, Role.REFERRING_PHYSICIAN})
 UNMATCHED = ("no_order", "patient_mismatch", "uid_conflict")
@@ -51,13 +52,19 @@ SELECT s.study_uid, s.site_id, s.status, s.referring, {archive.DOC} AS doc, t.na
 _JOURNAL = """
 SELECT version, type, body, by, idem, at FROM rr.journal
  WHERE tenant_id = $1 AND entity = 'study/' || $2 AND version > $3
+   AND ($5::integer IS NULL OR version > $5 OR type <> ALL($6))
  ORDER BY version LIMIT $4
 """
 
 _EXPLANATION = """
 SELECT offer_id, body, at FROM rr.explanation
- WHERE tenant_id = $1 AND study_uid = $2 ORDER BY at DESC LIMIT 1
+ WHERE tenant_id = $1 AND study_uid = $2 AND ($3::timestamptz IS NULL OR at >= $3) ORDER BY at DESC LIMIT 1
 """
+# What tells of a reading; of the first one nothing of it is told to who may have to read blind.
+_OF_READING = (
+    "Offered", "Accepted", "Declined", "OfferExpired", "Assigned", "Released", "ReadingStarted", "LockTaken",
+    "LockLapsed", "DraftSaved", "PrelimSigned",
+)  # fmt: skip
 
 _OWNER = """
 SELECT site_id FROM rr.study WHERE tenant_id = $1 AND study_uid = $2
@@ -123,20 +130,25 @@ async def page(conn: Connection, who: Principal, wanted: Wanted, after: str | No
     return [_seen(who, r) for r in records]
 
 
-async def history(conn: Connection, tenant_id: str, study_uid: str, after: int, limit: int) -> list[dict[str, Any]]:
-    """Return events of a study's journal from above version ``after``, oldest first."""
+async def history(  # noqa: PLR0913, PLR0917 - a page of what a view may see
+    conn: Connection, tenant_id: str, study_uid: str, after: int, limit: int, hidden: Hidden | None = None
+) -> list[dict[str, Any]]:
+    """Return events of a study's journal from above version ``after``, oldest first, without what is hidden."""
+    rev = hidden.rev if hidden else None
     return [
         {
             "version": r["version"], "type": r["type"], "at": instant(r["at"]), "by": r["by"],
             "data": current(r["type"], msgspec.json.decode(r["body"])) | ({"idem": r["idem"]} if r["idem"] else {}),
         }
-        for r in await conn.fetch(_JOURNAL, tenant_id, study_uid, after, limit)
+        for r in await conn.fetch(_JOURNAL, tenant_id, study_uid, after, limit, rev, list(_OF_READING))
     ]  # fmt: skip
 
 
-async def explanation(conn: Connection, tenant_id: str, study_uid: str) -> dict[str, Any] | None:
-    """Return the last decision about a study: factors, runners-up, what would change it."""
-    record = await conn.fetchrow(_EXPLANATION, tenant_id, study_uid)
+async def explanation(
+    conn: Connection, tenant_id: str, study_uid: str, hidden: Hidden | None = None
+) -> dict[str, Any] | None:
+    """Return the last decision about a study: factors, runners-up, what would change it; none that is hidden."""
+    record = await conn.fetchrow(_EXPLANATION, tenant_id, study_uid, hidden.since if hidden else None)
     if record is None:
         return None
     body: dict[str, Any] = msgspec.json.decode(record["body"])

@@ -25,7 +25,6 @@ from actors.domain.events import (
 )
 from actors.domain.facts import Decision
 from actors.domain.patient import same_patient
-from actors.domain.study import SIGNED
 from actors.domain.words import Acuity, Flag, Priority, ReadinessState, Role, Status
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def _placed(study: Study, order: Order, now: datetime, facts: Facts) -> Decision
         return Decision()
     if study.ordered and facts.patient and event.patient_id != study.patient_id and study.images:
         return Decision([] if mismatch else [Flagged(Flag.PATIENT_MISMATCH)])
-    if study.status in SIGNED:
+    if study.signed:
         return Decision([Flagged(Flag.ORDER_AFTER_SIGN)] if Flag.ORDER_AFTER_SIGN not in study.flags else [])
     events: list[Event] = [event]
     news, sort = _ready_again(study, order.expected_instances), _sort(study, order)
@@ -197,7 +196,7 @@ def join(study: Study, order: Order, now: datetime, facts: Facts, *, by_person: 
         return Decision([Flagged(flag)] if flag not in study.flags else [])
     events: list[Event] = [received(order, joined=True)]
     news, moved = _ready_again(study, order.expected_instances), _emptied(study, facts)
-    if study.status in SIGNED:
+    if study.signed:
         events.append(Flagged(Flag.ORDER_AFTER_SIGN))
     elif study.status is not Status.CANCELLED:
         sort = _sort(study, order)
@@ -234,8 +233,8 @@ def cancel_order(study: Study, command: CancelOrder, facts: Facts) -> Decision:
     """Cancel what nobody has begun to read."""
     if study.status is Status.CANCELLED:
         return Decision()
-    if study.rev == 0 or study.status not in (Status.ORDERED, Status.UNREAD, Status.OFFERED):
-        raise WrongStatus(f"The study is {study.status.value}: it can no longer be cancelled.")
+    if study.rev == 0 or study.signed or study.status not in (Status.ORDERED, Status.UNREAD, Status.OFFERED):
+        raise WrongStatus(f"The study is {study.shown.value}: it can no longer be cancelled.")
     return Decision([Cancelled(command.reason)], order=facts.order, cancelled=True)
 
 
@@ -264,14 +263,14 @@ def images_arrived(study: Study, command: ImagesArrived, now: datetime, facts: F
         events.append(ReadinessChanged(state, count, expected))
     elif count > study.images:
         events.append(ImagesReceived(count))
-    if count > study.images and study.status in SIGNED and Flag.IMAGES_AFTER_SIGN not in study.flags:
+    if count > study.images and study.signed and Flag.IMAGES_AFTER_SIGN not in study.flags:
         events.append(Flagged(Flag.IMAGES_AFTER_SIGN))
     if command.conflict and Flag.UID_CONFLICT not in study.flags:
         events.append(Flagged(Flag.UID_CONFLICT))
     if not study.ordered and facts.order and facts.patient and agrees(facts.order.patient, facts.patient):
         joined = join(study, facts.order, now, facts, by_person=False)
         return Decision([*events, *joined.events], patient=joined.patient, order=joined.order, moved=joined.moved)
-    if study.sla is None and study.status not in (Status.CANCELLED, *SIGNED):
+    if study.sla is None and study.status is not Status.CANCELLED and not study.signed:
         sort = Sort(study.priority, study.modality, study.setting)
         events += begun(study, facts, sort, now, exam=True, state=state)
     return Decision(events)

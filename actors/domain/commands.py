@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from actors.domain.second import Outcome  # noqa: TC001 - commands are rebuilt from JSON
 from actors.domain.words import DeclineReason, Priority, SignKind  # noqa: TC001 - commands are rebuilt from JSON
 
 if TYPE_CHECKING:
@@ -180,6 +181,15 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
+class Settle:
+    """Say of two readings whether they agree; a manager may say which of them stands."""
+
+    version: int
+    outcome: Outcome
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PauseClock:
     version: int
     reason: str
@@ -297,6 +307,7 @@ StudyCommand: TypeAlias = (
     | Release
     | SaveDraft
     | Sign
+    | Settle
     | PauseClock
     | ResumeClock
     | Offer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.domain import arrival, escalation, moving, reading
+from actors.domain import arrival, escalation, moving, reading, signing
 from actors.domain.commands import (
     Accept,
     Assign,
@@ -25,6 +25,7 @@ from actors.domain.commands import (
     Release,
     ResumeClock,
     SaveDraft,
+    Settle,
     Sign,
     StartReading,
     UnmergePatient,
@@ -97,7 +98,9 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
         case SaveDraft():
             return _present(reading.save_draft(study, command, by, now, facts), facts)
         case Sign():
-            return reading.sign(study, command, by, now, facts)
+            return signing.sign(study, command, by, now, facts)
+        case Settle():
+            return signing.settle(study, command, by, now)
     raise BadPayload("A study knows no such command.")
 
 

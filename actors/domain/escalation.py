@@ -164,4 +164,4 @@ def sentence(study: Study, due_at: datetime, now: datetime) -> str:
     size, unit = (_HOUR_S, "h") if abs(left_s) >= 2 * _HOUR_S else (_MINUTE_S, "min")
     amount = round(abs(left_s) / size)
     when = f"is due in {amount} {unit}" if left_s > 0 else f"has been due for {amount} {unit}"
-    return f"{what} {when}: {study.status.value}."
+    return f"{what} {when}: {study.shown.value}."

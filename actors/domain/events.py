@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeAlias
 import msgspec
 
 from actors.domain.due import Stop
+from actors.domain.second import Opening, Outcome  # noqa: TC001 - msgspec reads the annotations
 from actors.domain.whose import PatientCorrected, PatientMerged, PatientUnmerged, PriorsCounted, StudyMoved
 from actors.domain.words import Acuity, DeclineReason, Flag, Priority, ReadinessState
 
@@ -280,6 +281,29 @@ class PrelimSigned:
     received: int
     expected: int | None = None
     cosign: bool = False
+    opens: Opening | None = None  # a reading by somebody else
+
+
+@dataclass(frozen=True, slots=True)
+class SecondSigned:
+    """The second reader has signed a text of her own; it is to be compared with the first."""
+
+    STEP: ClassVar[bool] = True
+    report_id: str
+    report_version: int
+    radiologist_id: str
+    received: int
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is said of the two readings; ``same`` when they were the same, word for word."""
+
+    STEP: ClassVar[bool] = True
+    outcome: Outcome
+    note: str = ""
+    same: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +364,8 @@ Event: TypeAlias = (
     | LockLapsed
     | DraftSaved
     | PrelimSigned
+    | SecondSigned
+    | Settled
     | FinalSigned
     | Addended
     | Cancelled

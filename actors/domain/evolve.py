@@ -34,11 +34,14 @@ from actors.domain.events import (
     ReadinessChanged,
     ReadingStarted,
     Released,
+    SecondSigned,
+    Settled,
     SlaBreached,
     SlaWarned,
     StudyTriaged,
 )
-from actors.domain.study import LEASE_S, AiResult, Asked, Lock, OpenOffer, Readiness, ReportHead
+from actors.domain.second import Outcome, Reading, SecondKind, SecondState, opened
+from actors.domain.study import LEASE_S, AiResult, Asked, Lock, OpenOffer, Readiness, ReportHead, pooled
 from actors.domain.whose import PatientCorrected, PatientMerged, PatientUnmerged, PriorsCounted, StudyMoved
 from actors.domain.words import EXCLUDING, Flag, ReportStatus, Status
 
@@ -191,20 +194,6 @@ def _accepted(s: Study, e: Accepted, _at: datetime) -> Study:
     return replace(s, status=Status.ASSIGNED, offer=None, assigned_to=e.radiologist_id)
 
 
-def _pool(s: Study) -> Study:
-    return replace(
-        s,
-        status=Status.UNREAD,
-        offer=None,
-        assigned_to=None,
-        reading_by=None,
-        reading_since=None,
-        lock=None,
-        assigned_by=None,
-        over_cap=False,
-    )
-
-
 def _asked(s: Study, radiologist_id: str, at: datetime) -> tuple[Asked, ...]:
     times = sum(a.times for a in s.asked if a.radiologist_id == radiologist_id)
     return (*(a for a in s.asked if a.radiologist_id != radiologist_id), Asked(radiologist_id, at, times + 1))
@@ -212,11 +201,11 @@ def _asked(s: Study, radiologist_id: str, at: datetime) -> tuple[Asked, ...]:
 
 def _declined(s: Study, e: Declined, at: datetime) -> Study:
     excluded = s.excluded | {e.radiologist_id} if e.reason in EXCLUDING else s.excluded
-    return replace(_pool(s), asked=_asked(s, e.radiologist_id, at), excluded=excluded)
+    return replace(pooled(s), asked=_asked(s, e.radiologist_id, at), excluded=excluded)
 
 
 def _offer_expired(s: Study, e: OfferExpired, at: datetime) -> Study:
-    return replace(_pool(s), asked=_asked(s, e.radiologist_id, at))
+    return replace(pooled(s), asked=_asked(s, e.radiologist_id, at))
 
 
 def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
@@ -235,7 +224,7 @@ def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
 
 
 def _released(s: Study, e: Released, at: datetime) -> Study:
-    return replace(_pool(s), asked=_asked(s, e.radiologist_id, at))
+    return replace(pooled(s), asked=_asked(s, e.radiologist_id, at))
 
 
 def _lock(who: str, tab: str, at: datetime) -> Lock:
@@ -256,36 +245,74 @@ def _lapsed(s: Study, _e: LockLapsed, _at: datetime) -> Study:
 
 
 def _draft(s: Study, e: DraftSaved, at: datetime) -> Study:
-    status = ReportStatus.PRELIM if s.status is Status.PRELIM else ReportStatus.DRAFT
     lock = s.lock
     if lock and lock.user_id == e.radiologist_id and lock.until - at < timedelta(seconds=LEASE_S / 2):
         lock = _lock(lock.user_id, lock.tab, at)
-    return replace(s, report=ReportHead(e.report_id, status, e.report_version), lock=lock)
+    head = ReportHead(e.report_id, s.draft_status, e.report_version)
+    return replace(s, report=head, lock=lock, wrote=s.wrote | {e.radiologist_id})
 
 
-def _signed(s: Study, e: PrelimSigned | FinalSigned, status: ReportStatus, at: datetime) -> Study:
+def _signed(s: Study, e: PrelimSigned | SecondSigned | FinalSigned, status: ReportStatus, at: datetime) -> Study:
     first = s.reading_since is not None and s.read_by is None
+    opens = e.opens if isinstance(e, PrelimSigned) else None
+    late = (opens is not None and opens.clock_last) or isinstance(e, SecondSigned)
+    final = isinstance(e, FinalSigned) or (opens is not None and opens.kind is SecondKind.DOUBLE)
     return replace(
         s,
         read_min=(at - s.reading_since).total_seconds() / 60 if first and s.reading_since else s.read_min,
         read_by=e.radiologist_id if first else s.read_by,
         reading_since=None,
         lock=None,
+        offer=None,
         status=Status(status.value),
         report=ReportHead(e.report_id, status, e.report_version),
         reading_by=None,
         signed_by=e.radiologist_id,
-        sla=s.sla and sla.signed(s.sla, final=status is ReportStatus.FINAL),
+        wrote=s.wrote | {e.radiologist_id},
+        sla=s.sla if late or s.sla is None else sla.signed(s.sla, final=final),
     )
 
 
 def _prelim(s: Study, e: PrelimSigned, at: datetime) -> Study:
-    return replace(_signed(s, e, ReportStatus.PRELIM, at), cosign=e.cosign)
+    signed = replace(_signed(s, e, ReportStatus.PRELIM, at), cosign=e.cosign)
+    if e.opens is None:
+        return signed
+    reading = Reading(e.radiologist_id, e.report_id, e.report_version)
+    cosigned = e.opens.kind is SecondKind.COSIGN
+    second = opened(e.opens, reading, frozenset() if cosigned else signed.wrote, at, s.rev + 1)
+    return replace(pooled(signed), asked=(), second=second, report=signed.report if cosigned else None)
+
+
+def _second(s: Study, e: SecondSigned, at: datetime) -> Study:
+    reading = Reading(e.radiologist_id, e.report_id, e.report_version)
+    second = s.second and replace(s.second, state=SecondState.COMPARE, readings=(*s.second.readings, reading))
+    return replace(_signed(s, e, ReportStatus.PRELIM, at), second=second)
+
+
+def _settled(s: Study, e: Settled, at: datetime) -> Study:
+    if s.second is None:
+        return s
+    if e.outcome is not Outcome.DISCORDANT:
+        state = SecondState.AGREED if e.outcome is Outcome.AGREE else SecondState.DECIDED
+        return replace(pooled(s), status=Status.PRELIM, second=replace(s.second, state=state))
+    second = replace(s.second, state=SecondState.DISCORDANT, since=at, barred=s.second.barred | s.wrote)
+    if not second.adjudicate:
+        return replace(s, second=second)
+    return replace(pooled(s), asked=(), second=second, report=None)
 
 
 def _final(s: Study, e: FinalSigned, at: datetime) -> Study:
-    signed = _signed(s, e, ReportStatus.FINAL, at)
-    return replace(signed, cosign=False, assigned_to=e.radiologist_id)
+    signed = replace(_signed(s, e, ReportStatus.FINAL, at), cosign=False, assigned_to=e.radiologist_id)
+    second = s.second
+    if second is None or second.state in {SecondState.AGREED, SecondState.DECIDED}:
+        return signed
+    state = SecondState.DECIDED  # a third has read it, or the attending has changed the text
+    if second.kind is SecondKind.COSIGN:
+        reading = Reading(e.radiologist_id, e.report_id, e.report_version)
+        untouched = e.report_version == second.readings[0].version + 1
+        state = SecondState.AGREED if untouched else state
+        second = replace(second, readings=(*second.readings, reading))
+    return replace(signed, second=replace(second, state=state))
 
 
 def _addended(s: Study, e: Addended, _at: datetime) -> Study:
@@ -294,7 +321,7 @@ def _addended(s: Study, e: Addended, _at: datetime) -> Study:
 
 
 def _cancelled(s: Study, _e: Cancelled, _at: datetime) -> Study:
-    return replace(_pool(s), status=Status.CANCELLED, sla=s.sla and sla.stop(s.sla))
+    return replace(pooled(s), status=Status.CANCELLED, sla=s.sla and sla.stop(s.sla))
 
 
 _CHANGES: dict[type[Event], Callable[[Study, Any, datetime], Study]] = {
@@ -329,6 +356,8 @@ _CHANGES: dict[type[Event], Callable[[Study, Any, datetime], Study]] = {
     LockLapsed: _lapsed,
     DraftSaved: _draft,
     PrelimSigned: _prelim,
+    SecondSigned: _second,
+    Settled: _settled,
     FinalSigned: _final,
     Addended: _addended,
     Cancelled: _cancelled,

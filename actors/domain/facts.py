@@ -47,6 +47,7 @@ class Facts:
     order: Order | None = None  # found by site and accession number
     minted: Study | None = None  # where that order lives until images join it under another UID
     draft: Draft | None = None
+    texts: tuple[dict[str, str], dict[str, str]] | None = None  # of the first reading and of the one that is signed
     viewers: Sequence[str] = ()  # user ids that hear of final reports of the site
     priors: int = 0
     presence: Presence | None = None  # of who asks, when the command needs it
@@ -77,4 +78,4 @@ class Decision:
     returned: tuple[Order, Study] | None = None  # an order that waits for images again, and where
     others: Sequence[Other] = ()  # what happens to other studies with this
     merges: Sequence[tuple[str, str | None]] = ()  # a patient, and whose her number is now
-    report: ReportWrite | None = None
+    reports: Sequence[ReportWrite] = ()

@@ -14,7 +14,6 @@ from actors.domain import arrival
 from actors.domain.errors import BadPayload, ConfirmNeeded, Forbidden, NotFound, StaleVersion, WrongStatus
 from actors.domain.events import Flagged
 from actors.domain.facts import Decision, Other
-from actors.domain.study import SIGNED
 from actors.domain.whose import PatientMerged, PatientUnmerged, PriorsCounted, StudyMoved
 from actors.domain.words import Flag, Status
 
@@ -77,7 +76,7 @@ def _recounted(studies: Sequence[tuple[Study, str]], priors: dict[str, int], pat
 
 def _flags(study: Study) -> list[Event]:
     """What the signer must hear: the report says another patient than the study now."""
-    late = study.status in SIGNED and Flag.PATIENT_AFTER_SIGN not in study.flags
+    late = study.signed and Flag.PATIENT_AFTER_SIGN not in study.flags
     return [Flagged(Flag.PATIENT_AFTER_SIGN)] if late else []
 
 

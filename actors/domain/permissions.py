@@ -36,7 +36,9 @@ GRANTS: dict[str, frozenset[Role]] = {
     "set_presence": frozenset({_R, _S}),
     "save_draft": frozenset({_R, _S}),
     "sign": frozenset({_R, _S}),  # S: prelim only
+    "settle": frozenset({_M, _R}),  # R: what she has read as the second
     "addenda": frozenset({_R}),
+    "readings": _INSIDE,  # R and S: their own while a blind second reading is open
     "reports": _ALL,  # T, V and P: final ones
     "policy_read": _INSIDE,
     "policy_write": frozenset({_A, _M}),

@@ -7,13 +7,14 @@ from typing import Any
 
 from actors.domain.assignment.rules import Rules, plain, rules
 from actors.domain.clocks import ClockRules, by_priority, clock_rules, object_of, seconds
+from actors.domain.double import SecondReads, second_reads
 from actors.domain.due import WARN_SHARE, Due, Line, Sort, Terms, due_of, table
 from actors.domain.errors import BadPayload
 from actors.domain.words import Priority
 
 _DUE_S = {Priority.STAT: 1800.0, Priority.URGENT: 7200.0, Priority.ROUTINE: 86400.0}
 _OPEN_S = 120.0
-_KNOWN = {"offer_open_s", "sla", "sla_rules", "capacity", "clock", "assignment"}
+_KNOWN = {"offer_open_s", "sla", "sla_rules", "capacity", "clock", "assignment", "second_reads"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Policy:
     capacity: int = 5
     clock: ClockRules = field(default_factory=ClockRules)
     assignment: Rules = field(default_factory=Rules)
+    second_reads: SecondReads = field(default_factory=SecondReads)
     version: int = 0  # of the tenant's policies; 0 while it has set none
 
     def terms(self, sort: Sort) -> Terms:
@@ -47,6 +49,7 @@ class Policy:
             "capacity": self.capacity,
             "clock": self.clock.body(),
             "assignment": plain(self.assignment),
+            "second_reads": plain(self.second_reads),
         }
 
 
@@ -78,4 +81,5 @@ def policy(body: dict[str, Any]) -> Policy:
         capacity,
         clock,
         rules(body.get("assignment", {})),
+        second_reads(body.get("second_reads", {})),
     )

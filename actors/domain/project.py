@@ -33,6 +33,8 @@ from actors.domain.events import (
     ReadinessChanged,
     ReadingStarted,
     Released,
+    SecondSigned,
+    Settled,
     SlaBreached,
     SlaWarned,
     StudyTriaged,
@@ -91,7 +93,7 @@ def told(event: Event, before: Study, after: Study, by: By) -> tuple[str, dict[s
         case Declined() | OfferExpired():
             reason = "declined" if isinstance(event, Declined) else "expired"
             return "assignment_revoked", {"offer_id": event.offer_id, "reason": reason}
-        case Cancelled() if before.offer:
+        case Cancelled() | Settled() if before.offer:
             return "assignment_revoked", {"offer_id": before.offer.offer_id, "reason": "cancelled"}
         case Accepted():
             return "assignment_accepted", {"radiologist_id": event.radiologist_id, "by": by.user_id}
@@ -115,7 +117,9 @@ def told(event: Event, before: Study, after: Study, by: By) -> tuple[str, dict[s
             return "sla_escalated", {"due_at": instant(event.due_at), "step": event.step}
         case Flagged() | FlagDismissed():
             return "study_flagged", {"flags": sorted(f.value for f in after.flags)}
-        case DraftSaved() | PrelimSigned() | FinalSigned() | Addended():
+        case PrelimSigned(opens=opens) if opens is not None and opens.blind:
+            return "study_changed", {}  # that there is a report is told to nobody who may have to read it
+        case DraftSaved() | PrelimSigned() | SecondSigned() | FinalSigned() | Addended():
             return "report_changed", {
                 "report_id": event.report_id,
                 "report_version": event.report_version,
@@ -152,7 +156,7 @@ def study_row(study: Study) -> StudyRow:
         study.site_id,
         study.rev,
         study.step,
-        study.status.value,
+        study.shown.value,
         study.open,
         study.priority.value,
         study.reader,
@@ -314,6 +318,11 @@ def _rearmed(was: TimerArm, arm: TimerArm) -> bool:
     return was.due_at != arm.due_at or (arm.name == OFFER and was.version != arm.version)
 
 
+def _withheld(event: Event) -> bool:
+    """Whether the hospital gets the text only when the second reading is settled."""
+    return isinstance(event, PrelimSigned) and event.opens is not None and not event.opens.deliver
+
+
 def _side_effects(unit: Unit, before: Study, after: Study, decision: Decision, new_id: Callable[[], str]) -> None:
     had, needs = timers(before), timers(after)
     unit.arm += [arm for name, arm in needs.items() if name not in had or _rearmed(had[name], arm)]
@@ -322,10 +331,9 @@ def _side_effects(unit: Unit, before: Study, after: Study, decision: Decision, n
         unit.patients.append(decision.patient)
     if decision.order:
         unit.orders.append(OrderWrite(decision.order, after.study_uid, decision.cancelled))
-    if decision.report:
-        unit.reports.append(decision.report)
+    unit.reports += decision.reports
     for event in decision.events:
-        if isinstance(event, _SIGNED):
+        if isinstance(event, _SIGNED) and not _withheld(event):
             kind = _OUTBOX[type(event)]
             write = OutboxWrite(new_id(), after.study_uid, after.site_id, kind, event.report_id, event.report_version)
             unit.outbox.append(write)

@@ -1,4 +1,4 @@
-"""From the offer to the signature: who may take a study, who has it, and who signs."""
+"""From the offer to the draft: who may take a study, who has it, and what she writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from actors.domain.errors import (
     AlreadyTaken,
     BadPayload,
-    ConfirmNeeded,
     Forbidden,
     NotAssigned,
     NotEligible,
@@ -20,21 +19,18 @@ from actors.domain.errors import (
 )
 from actors.domain.events import (
     Accepted,
-    Addended,
     Assigned,
     Declined,
     DraftSaved,
-    FinalSigned,
     LockTaken,
     Offered,
-    PrelimSigned,
     ReadingStarted,
     Released,
 )
 from actors.domain.facts import Decision
 from actors.domain.study import LIVE
 from actors.domain.unit import ReportWrite
-from actors.domain.words import ReportStatus, Role, SignKind, Status
+from actors.domain.words import Role, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,20 +45,20 @@ if TYPE_CHECKING:
         Recall,
         Release,
         SaveDraft,
-        Sign,
         StartReading,
     )
-    from actors.domain.events import Event
     from actors.domain.facts import Facts
     from actors.domain.identity import Principal
     from actors.domain.study import Study
 
-_OWNED = frozenset({Status.ASSIGNED, Status.READING, Status.PRELIM})
+OWNED = frozenset({Status.ASSIGNED, Status.READING, Status.PRELIM})
 OFF = "You are off: set your presence first."
+ATTENDING = "Only an attending reads what has been signed before."
 SECTIONS = ("technique", "comparison", "findings", "impression")
 
 
-def _known(study: Study) -> None:
+def known(study: Study) -> None:
+    """Refuse what there is no study for."""
     if study.rev == 0 or study.moved_to is not None:
         raise NotFound
 
@@ -84,11 +80,18 @@ def offer(study: Study, command: Offer, now: datetime) -> Decision:
 
 
 def _free(study: Study, grant: Grant) -> None:
-    _known(study)
+    known(study)
     if study.status is not Status.UNREAD or study.step != grant.step:
-        raise WrongStatus(f"The study is {study.status.value} at step {study.step}.")
+        raise WrongStatus(f"The study is {study.shown.value} at step {study.step}.")
     if grant.radiologist_id in study.excluded:
         raise NotEligible("She has excluded herself from this study.", {"why": "excluded"})
+    _another(study, grant.radiologist_id)
+
+
+def _another(study: Study, radiologist_id: str) -> None:
+    """Nobody reads a study twice, whoever says so."""
+    if radiologist_id in study.barred:
+        raise NotEligible("She has read this study before.", {"why": "has read this study before"})
 
 
 def claim(study: Study, command: Claim) -> Decision:
@@ -105,11 +108,12 @@ def assign(study: Study, command: Assign, by: Principal | None) -> Decision:
     grant = command.grant
     if _granted(study, grant):
         return Decision()
-    _known(study)
+    known(study)
     if study.status not in (Status.UNREAD, *LIVE):
-        raise WrongStatus(f"The study is {study.status.value}: it cannot be assigned.")
+        raise WrongStatus(f"The study is {study.shown.value}: it cannot be assigned.")
     if study.step != grant.step:
         raise StaleVersion(fields={"by": study.assigned_by} if study.assigned_by else {})
+    _another(study, grant.radiologist_id)
     if command.late:
         raise Retry("Another manager is giving it to somebody.")
     if study.status is Status.READING and not command.reason.strip():
@@ -137,17 +141,19 @@ def recall(study: Study, command: Recall) -> Decision:
 
 def accept(study: Study, command: Accept, by: Principal, now: datetime) -> Decision:
     """The addressee accepts; tabs and retries of hers are answered alike."""
-    _known(study)
+    known(study)
     mine = _open_offer(study, command.offer_id, by)
     if mine is not None:
         if now > mine:
             raise OfferExpired
+        if study.second is not None and by.role is not Role.RADIOLOGIST:
+            raise NotEligible(ATTENDING, {"why": "does not sign final reports"})
         return Decision([Accepted(by.user_id, command.offer_id)])
-    if study.assigned_to == by.user_id and study.status in _OWNED and study.granted == command.offer_id:
+    if study.assigned_to == by.user_id and study.status in OWNED and study.granted == command.offer_id:
         return Decision()
     if study.assigned_to is not None and study.assigned_to != by.user_id and study.granted == command.offer_id:
         raise AlreadyTaken(fields={"by": study.assigned_to})
-    if study.assigned_to is not None and study.assigned_to != by.user_id and study.status in _OWNED:
+    if study.assigned_to is not None and study.assigned_to != by.user_id and study.status in OWNED:
         raise AlreadyTaken(fields={"by": study.assigned_to})
     raise OfferExpired
 
@@ -163,14 +169,19 @@ def _open_offer(study: Study, offer_id: str, by: Principal) -> datetime | None:
 
 def decline(study: Study, command: Decline, by: Principal) -> Decision:
     """The addressee declines, with a reason."""
-    _known(study)
+    known(study)
     if _open_offer(study, command.offer_id, by) is None:
         raise OfferExpired
     return Decision([Declined(by.user_id, command.offer_id, command.reason, command.note)])
 
 
+def settling(study: Study) -> bool:
+    """Whether both have signed, and it is not settled yet which report stands."""
+    return study.second is not None and study.status is Status.PRELIM
+
+
 def _owner(study: Study, by: Principal) -> None:
-    _known(study)
+    known(study)
     if study.assigned_to != by.user_id:
         raise NotAssigned(fields={"by": study.assigned_to})
 
@@ -184,21 +195,21 @@ def start_reading(study: Study, command: StartReading, by: Principal) -> Decisio
     if study.status is Status.PRELIM:
         return Decision()
     if study.status is not Status.ASSIGNED:
-        raise WrongStatus(f"The study is {study.status.value}.")
+        raise WrongStatus(f"The study is {study.shown.value}.")
     return Decision([ReadingStarted(by.user_id, command.tab)])
 
 
 def release(study: Study, command: Release, by: Principal) -> Decision:
     """The owner, or a manager, gives the study back to the pool."""
-    _known(study)
+    known(study)
     if by.role is not Role.MANAGER and study.assigned_to != by.user_id:
         raise NotAssigned(fields={"by": study.assigned_to})
     if study.status not in (Status.ASSIGNED, Status.READING) or study.assigned_to is None:
-        raise WrongStatus(f"The study is {study.status.value}: there is nothing to give back.")
+        raise WrongStatus(f"The study is {study.shown.value}: there is nothing to give back.")
     return Decision([Released(study.assigned_to, command.reason)])
 
 
-def _newer(study: Study, facts: Facts) -> StaleVersion:
+def newer(study: Study, facts: Facts) -> StaleVersion:
     """The refusal that shows the newer draft."""
     return StaleVersion(
         "There is a newer draft.",
@@ -213,82 +224,22 @@ def _newer(study: Study, facts: Facts) -> StaleVersion:
 def save_draft(study: Study, command: SaveDraft, by: Principal, now: datetime, facts: Facts) -> Decision:
     """The owner saves her text."""
     _owner(study, by)
-    if study.status not in _OWNED:
-        raise WrongStatus(f"The report is {study.status.value}: it can no longer be edited.")
+    if study.status not in OWNED or settling(study):
+        raise WrongStatus(f"The report is {study.shown.value}: it can no longer be edited.")
     unknown = set(command.sections) - set(SECTIONS)
     if unknown:
         raise BadPayload(f"A report has the sections {', '.join(SECTIONS)}.", {"field": "sections"})
     held = study.report.version if study.report else 0
     if command.base_version != held:
-        raise _newer(study, facts)
+        raise newer(study, facts)
     report_id = study.report.report_id if study.report else facts.new_id
-    status = ReportStatus.PRELIM if study.status is Status.PRELIM else ReportStatus.DRAFT
     sections = {name: command.sections.get(name, "") for name in SECTIONS}
-    written = ReportWrite(report_id, study.study_uid, study.site_id, status.value, held + 1, sections, by.user_id, now)
+    written = ReportWrite(
+        report_id, study.study_uid, study.site_id, study.draft_status.value, held + 1, sections, by.user_id, now
+    )
     lapsed = study.status is Status.READING and study.lock is None
     return Decision(
         [*([LockTaken(by.user_id)] if lapsed else []), DraftSaved(report_id, held + 1, by.user_id)],
         {"report_id": report_id, "report_version": held + 1},
-        report=written,
-    )
-
-
-def sign(study: Study, command: Sign, by: Principal, now: datetime, facts: Facts) -> Decision:
-    """The owner signs the saved draft; a resident prelim only, an attending co-signs."""
-    if by.role is Role.RESIDENT and command.kind is not SignKind.PRELIM:
-        raise Forbidden("A resident signs prelim; an attending signs final.")
-    _known(study)
-    if command.kind is SignKind.ADDENDUM:
-        return _addendum(study, command, by, now, facts)
-    cosigns = study.status is Status.PRELIM and study.cosign and by.role is Role.RADIOLOGIST
-    if study.assigned_to != by.user_id and not cosigns:
-        raise NotAssigned(fields={"by": study.assigned_to})
-    signable = {SignKind.PRELIM: (Status.ASSIGNED, Status.READING), SignKind.FINAL: tuple(_OWNED)}[command.kind]
-    if study.status not in signable:
-        raise WrongStatus(f"The study is {study.status.value}: it cannot be signed {command.kind.value}.")
-    if study.report is None:
-        raise WrongStatus("There is no report yet: save a draft first.")
-    if command.report_version != study.report.version:
-        raise _newer(study, facts)
-    if command.version is not None and command.version != study.step:
-        raise StaleVersion
-    if study.readiness.missing and not command.confirm:
-        raise ConfirmNeeded(fields={"received": study.readiness.received, "expected": study.readiness.expected})
-    version = study.report.version + 1
-    seen = (study.readiness.received, study.readiness.expected)
-    report_id = study.report.report_id
-    event: Event
-    if command.kind is SignKind.PRELIM:
-        event = PrelimSigned(report_id, version, by.user_id, *seen, cosign=by.role is Role.RESIDENT)
-    else:
-        event = FinalSigned(report_id, version, by.user_id, *seen)
-    written = ReportWrite(
-        report_id, study.study_uid, study.site_id, command.kind.value, version, None, by.user_id, now, signed=True
-    )
-    return Decision([event], {"report_id": report_id, "report_version": version}, report=written)
-
-
-def _addendum(study: Study, command: Sign, by: Principal, now: datetime, facts: Facts) -> Decision:
-    if study.status is not Status.FINAL or study.report is None:
-        raise WrongStatus(f"The study is {study.status.value}: only a final report takes an addendum.")
-    if not command.text.strip():
-        raise BadPayload("An addendum needs a text.", {"field": "text"})
-    if command.report_version not in (0, study.report.version):
-        raise _newer(study, facts)
-    report_id, version = study.report.report_id, study.report.version + 1
-    written = ReportWrite(
-        report_id,
-        study.study_uid,
-        study.site_id,
-        ReportStatus.FINAL.value,
-        version,
-        None,
-        by.user_id,
-        now,
-        addendum=command.text,
-    )
-    return Decision(
-        [Addended(report_id, version, by.user_id)],
-        {"report_id": report_id, "report_version": version},
-        report=written,
+        reports=[written],
     )

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from actors.domain.study import Lock, Study
 
 # A hospital does not see what a machine suspects, nor who was asked, before the reader has spoken.
-HIDDEN_FROM_SITES = ("ai", "acuity", "offer", "second_reader")
+HIDDEN_FROM_SITES = ("ai", "acuity", "offer", "second_reader", "second_read")
 
 
 def row(study: Study, patient: Patient | None, site_name: str) -> dict[str, Any]:
     """Return the row; equal ``rev`` is an equal row everywhere."""
     offer = study.offer
     report = study.report
+    second = study.second
     return {
         "study_uid": study.study_uid,
         "accession_number": study.accession_number,
@@ -32,7 +33,7 @@ def row(study: Study, patient: Patient | None, site_name: str) -> dict[str, Any]
         "priority": study.priority.value,
         "acuity": study.acuity.value,
         "critical": study.critical,
-        "status": study.status.value,
+        "status": study.shown.value,
         "readiness": {
             "state": study.readiness.state.value,
             "received": study.readiness.received,
@@ -47,8 +48,10 @@ def row(study: Study, patient: Patient | None, site_name: str) -> dict[str, Any]
             "expires_at": instant(offer.expires_at),
             "why": offer.why,
         },
-        "assigned_to": study.assigned_to,
+        "assigned_to": study.first_reader,
         "second_reader": study.second_reader,
+        "second_read": second
+        and {"kind": second.kind.value, "state": second.state.value, "blind": second.blind, "why": second.why},
         "reading_by": study.reading_by,
         "ai": [
             {

@@ -6,6 +6,9 @@
     ASSIGNED | READING --PrelimSigned--> PRELIM --FinalSigned--> FINAL;  or FINAL at once
     ORDERED | UNREAD | OFFERED --Cancelled--> CANCELLED
 
+A signature that opens a second reading (``actors.domain.second``) leads to UNREAD once more, and from there by the
+same way to somebody else; outside, the study is shown as preliminary until then (``shown``).
+
 What may happen is in ``decide``, what has happened in ``evolve``.
 """
 
@@ -18,6 +21,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from actors.domain.second import Second, SecondKind, SecondState
 from actors.domain.sla import Clock  # noqa: TC001 - msgspec reads the annotations
 from actors.domain.words import Acuity, Flag, Priority, ReadinessState, ReportStatus, Status
 
@@ -116,7 +120,6 @@ class Study:
     flags: frozenset[Flag] = frozenset()
     offer: OpenOffer | None = None
     assigned_to: str | None = None
-    second_reader: str | None = None
     reading_by: str | None = None
     reading_since: datetime | None = None
     lock: Lock | None = None
@@ -139,12 +142,57 @@ class Study:
     cosign: bool = False  # signed prelim by a resident: any radiologist may sign final
     moved_to: str | None = None  # the order joined images under another UID
     merged: tuple[str, ...] = ()  # patients it stood under before their numbers were given up, oldest first
+    second: Second | None = None  # the reading after the first, once there is to be one
+    wrote: frozenset[str] = frozenset()  # who has saved or signed a text
     asked_priority: Priority | None = None  # what was asked for, once a ladder has raised the priority above it
 
     @property
     def open(self) -> bool:
         """Not final and not cancelled, or flagged."""
         return self.rev > 0 and self.moved_to is None and (self.status not in CLOSED or bool(self.flags))
+
+    @property
+    def signed(self) -> bool:
+        """Whether somebody has signed a report."""
+        return self.status in SIGNED or self.second is not None
+
+    @property
+    def shown(self) -> Status:
+        """The status as the outside sees it: a study that waits for more than its first signature is preliminary."""
+        second = self.second
+        if second is None or self.status in CLOSED or second.hidden:
+            return self.status
+        return Status.PRELIM
+
+    @property
+    def first_reader(self) -> str | None:
+        """Who has or had it, as the row says: of a second reading the first reader, unless she is hidden."""
+        second = self.second
+        if second is None or (second.kind is SecondKind.DOUBLE and second.state is SecondState.DECIDED):
+            return self.assigned_to
+        if second.state is SecondState.DISCORDANT and second.adjudicate:
+            return self.assigned_to
+        return None if second.hidden else second.readings[0].radiologist_id
+
+    @property
+    def second_reader(self) -> str | None:
+        """Who reads or has read it after the first."""
+        if self.second is None:
+            return None
+        if len(self.second.readings) > 1:
+            return self.second.readings[1].radiologist_id
+        return self.assigned_to
+
+    @property
+    def draft_status(self) -> ReportStatus:
+        """What a saved text is: what the hospital has as preliminary stays so while somebody edits it."""
+        cosigned = self.second is not None and self.second.kind is SecondKind.COSIGN
+        return ReportStatus.PRELIM if cosigned or self.status is Status.PRELIM else ReportStatus.DRAFT
+
+    @property
+    def barred(self) -> frozenset[str]:
+        """Who may not read it now, whoever says so."""
+        return self.second.barred if self.second else frozenset()
 
     @property
     def reader(self) -> str | None:
@@ -158,10 +206,25 @@ class Study:
 
     @property
     def offerable(self) -> bool:
-        """Whether the decider may offer it: unread, and whole unless STAT."""
+        """Whether the decider may offer it: unread, and whole unless STAT or read before."""
         ready = self.readiness.state is ReadinessState.READY
         stat = self.priority is Priority.STAT and self.images > 0
-        return self.status is Status.UNREAD and (ready or stat)
+        return self.status is Status.UNREAD and (ready or stat or self.second is not None)
+
+
+def pooled(study: Study) -> Study:
+    """Return the study in nobody's hands."""
+    return replace(
+        study,
+        status=Status.UNREAD,
+        offer=None,
+        assigned_to=None,
+        reading_by=None,
+        reading_since=None,
+        lock=None,
+        assigned_by=None,
+        over_cap=False,
+    )
 
 
 SHAPE = 2  # of a snapshot; one of another shape is thrown away and made anew from the journal

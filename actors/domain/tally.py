@@ -19,8 +19,8 @@ def tally(study: Study) -> dict[str, int]:
     if not study.open:
         return {}
     counted = {"open": 1}
-    if study.status in _STATUSES:
-        counted[study.status.value] = 1
+    if study.shown in _STATUSES:
+        counted[study.shown.value] = 1
     if study.sla and study.sla.state in _CLOCKS:
         counted[study.sla.state.value] = 1
     return counted

@@ -19,12 +19,14 @@ from actors.domain.commands import (
     MoveStudy,
     ReceiveOrder,
     SaveDraft,
+    Settle,
     Sign,
     StartReading,
     UnmergePatient,
 )
 from actors.domain.correction import differences, repeats
 from actors.domain.facts import Facts
+from actors.domain.second import SecondKind
 from actors.domain.words import SignKind
 from actors.study import whose
 from storage import hydrate, merged
@@ -52,6 +54,7 @@ class Questions:
     priors_of: str = ""  # patient id
     draft_of: str = ""  # report id
     viewers: bool = False
+    texts_of: tuple[str, str] | None = None  # report ids of two readings to compare
     people: bool = False  # whom a ladder may tell
     placed: Order | None = None  # whose person is looked up
     presence_of: str = ""  # user id
@@ -85,9 +88,30 @@ def questions(study: Study, command: object) -> Questions:  # noqa: PLR0911 - on
             newer = study.report is not None and held != study.report.version
             report_id = study.report.report_id if study.report and newer else ""
             final = isinstance(command, Sign) and command.kind is not SignKind.PRELIM
-            return Questions(study.site_id, draft_of=report_id, viewers=final)
+            both = _two_readings(study) if isinstance(command, Sign) and not newer else None
+            return Questions(study.site_id, draft_of=report_id, viewers=final, texts_of=both)
+        case Settle():
+            return Questions(study.site_id, viewers=True)
         case _:
             return Questions(study.site_id)
+
+
+def _two_readings(study: Study) -> tuple[str, str] | None:
+    """Return the reports that a second signature makes two readings of, None when it is none."""
+    second = study.second
+    if second is None or study.report is None or second.kind is not SecondKind.DOUBLE:
+        return None
+    return second.readings[0].report_id, study.report.report_id
+
+
+async def _texts(
+    conn: Connection, tenant_id: str, report_ids: tuple[str, str] | None
+) -> tuple[dict[str, str], dict[str, str]] | None:
+    """Return the texts of the two reports, None when there are none to compare."""
+    if report_ids is None:
+        return None
+    first, own = [await hydrate.draft(conn, tenant_id, report_id) for report_id in report_ids]
+    return (first.sections, own.sections) if first and own else None
 
 
 async def facts(  # noqa: C901 - one line a question
@@ -109,6 +133,7 @@ async def facts(  # noqa: C901 - one line a question
                 found["priors"] = await hydrate.priors(conn, tenant_id, asked.priors_of, study.study_uid)
             if asked.draft_of:
                 found["draft"] = await hydrate.draft(conn, tenant_id, asked.draft_of)
+            found["texts"] = await _texts(conn, tenant_id, asked.texts_of)
             if asked.viewers:
                 found["viewers"] = await hydrate.viewers(conn, tenant_id, asked.site_id)
             if asked.placed:

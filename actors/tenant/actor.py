@@ -279,7 +279,8 @@ class TenantActor:
         load_now = had.load - (study.load_of == reader.radiologist_id)
         waiting = replace(ledger.waiting(study), asked={}, closed=frozenset(), priority=Priority.STAT)
         why = ledger.why_not(waiting, replace(had, load=load_now), now)
-        if why and not message.override:
+        fixed = waiting.attending and not reader.may_sign_final  # no override makes it a second pair of eyes
+        if why and (fixed or reader.radiologist_id in waiting.barred or not message.override):
             raise NotEligible(f"{reader.name} {why}.", {"why": why})
         if study.status is Status.READING and not message.reason.strip():
             raise BadPayload("Somebody is reading it: give a reason.", {"field": "reason"})

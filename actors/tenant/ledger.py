@@ -10,7 +10,7 @@ from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.rules import Rules
 from actors.domain.assignment.table import PRESENT, ineligible
 from actors.domain.commands import Assign, Claim
-from actors.domain.words import Priority, Status
+from actors.domain.words import ClockState, Priority, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -210,7 +210,10 @@ class Ledger:
 
     def _waiting(self, study: Study) -> Waiting:
         site = self.sites.get(study.site_id)
-        clock = study.sla
+        clock, second = study.sla, study.second
+        since, due_at = (clock.started_at.timestamp(), clock.due_at.timestamp()) if clock else (0.0, ALWAYS)
+        if second is not None and (clock is None or clock.state is ClockState.STOPPED):
+            since, due_at = second.since.timestamp(), ALWAYS  # its clock has stopped at the first signature
         return Waiting(
             study.study_uid,
             study.step,
@@ -223,12 +226,17 @@ class Ledger:
                 specialty_of(study.body_part, study.procedure),
             ),
             kind(study),
-            clock.started_at.timestamp() if clock else 0.0,
-            clock.due_at.timestamp() if clock else ALWAYS,
+            since,
+            due_at,
             study.site_id,
             patient_id=study.patient_id,
             referring=study.referring or "",
             excluded=study.excluded,
+            barred=study.barred,
+            attending=second is not None,
+            preferred=second.preferred if second else "",
+            second=second.why if second else "",
+            blind=second is not None and second.hidden is not None,
             asked={a.radiologist_id: a.at.timestamp() for a in study.asked},
         )
 

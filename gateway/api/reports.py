@@ -15,7 +15,7 @@ from gateway import schema
 from gateway.api import view
 from gateway.api.route import Route
 from gateway.delivery import pdf
-from storage import access, reports_read
+from storage import access, reports_read, second_reads
 from storage.reports_read import Wanted
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ async def page(call: Call) -> dict[str, Any]:
     (limit, after), who = call.page(), call.who
     wanted = Wanted(
         study_uid=call.query("study_uid"), final=who.role in view.FINAL_REPORTS,
-        referring=who.user_id if who.role is Role.REFERRING_PHYSICIAN else None,
+        referring=who.user_id if who.role is Role.REFERRING_PHYSICIAN else None, blind_to=second_reads.blind_to(who),
     )  # fmt: skip
     async with call.deps.app_db.view(who) as conn:
         found = await reports_read.page(conn, who.tenant_id, wanted, after, limit + 1)
@@ -46,7 +46,9 @@ async def one(call: Call) -> dict[str, Any]:
 async def print_pdf(call: Call) -> web.Response:
     """Read a report as PDF."""
     report = await one(call)
-    people = {report["signed_by"], *(a["by"] for a in report["addenda"])} - {None}
+    people = {report["signed_by"], *(s["by"] for s in report["signatures"]), *(a["by"] for a in report["addenda"])} - {
+        None
+    }
     async with call.deps.app_db.view(call.who) as conn:
         names = await reports_read.names(conn, call.who.tenant_id, sorted(people))
     document = await asyncio.to_thread(pdf.render, report, call.seen.study.row, names)
@@ -67,7 +69,7 @@ async def _write(call: Call, study_uid: str, command: StudyCommand) -> dict[str,
     who = call.who
     answer = await call.ask(study_key(who.tenant_id, study_uid), command)
     async with call.deps.app_db.view(who) as conn:
-        report = await reports_read.of_study(conn, who.tenant_id, study_uid)
+        report = await reports_read.by_id(conn, who.tenant_id, answer.get("report_id", ""))
     # The version is the command's: a repeated command gets the answer of the first time.
     return {**(report or {}), "version": answer.get("report_version", (report or {}).get("version"))}
 

@@ -14,7 +14,7 @@ from gateway.api import view
 from gateway.api.answers import done, paged
 from gateway.api.route import Route
 from gateway.problems import one_of
-from storage import access, studies_read
+from storage import access, second_reads, studies_read
 from storage.studies_read import Wanted
 
 if TYPE_CHECKING:
@@ -68,14 +68,18 @@ async def history(call: Call) -> dict[str, Any]:
     if after is not None and not (after.isascii() and after.isdigit() and len(after) < 10):  # noqa: PLR2004
         raise BadPayload("after: expected the next of the page before.", {"field": "after"})
     async with call.deps.app_db.view(call.who) as conn:
-        found = await studies_read.history(conn, call.who.tenant_id, call.seen.study_uid, int(after or 0), limit + 1)
+        hidden = await second_reads.hidden(conn, call.who, call.seen.study_uid)
+        found = await studies_read.history(
+            conn, call.who.tenant_id, call.seen.study_uid, int(after or 0), limit + 1, hidden
+        )
     return {"items": found[:limit], "next": str(found[limit - 1]["version"]) if len(found) > limit else None}
 
 
 async def explanation(call: Call) -> dict[str, Any]:
     """Say why the study was last given to whom: factors, runners-up, what would change it."""
     async with call.deps.app_db.view(call.who) as conn:
-        found = await studies_read.explanation(conn, call.who.tenant_id, call.seen.study_uid)
+        hidden = await second_reads.hidden(conn, call.who, call.seen.study_uid)
+        found = await studies_read.explanation(conn, call.who.tenant_id, call.seen.study_uid, hidden)
     if found is None:
         raise NotFound("Nothing has been decided about this study yet.")
     return found

@@ -12,6 +12,7 @@ from gateway.api import (
     readers,
     reports,
     rosters,
+    second,
     shifts,
     studies,
     whatif,
@@ -19,7 +20,8 @@ from gateway.api import (
 )
 
 ROUTES = (
-    *auth.ROUTES, *orders.ROUTES, *patients.ROUTES, *studies.ROUTES, *worklist.ROUTES, *reports.ROUTES, *policy.ROUTES,
+    *auth.ROUTES, *orders.ROUTES, *patients.ROUTES, *studies.ROUTES, *second.ROUTES, *worklist.ROUTES,
+    *reports.ROUTES, *policy.ROUTES,
     *readers.ROUTES, *shifts.ROUTES, *rosters.ROUTES,
     *health.ROUTES, *docs.ROUTES, *whatif.ROUTES,
 )  # fmt: skip

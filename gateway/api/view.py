@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from actors.domain.errors import BadPayload, NotFound
 from actors.domain.identity import study_key
 from actors.domain.words import ReportStatus, Role
-from storage import orders_read, reports_read, studies_read
+from storage import orders_read, reports_read, second_reads, studies_read
 
 if TYPE_CHECKING:
     from typing import Any
@@ -95,7 +95,7 @@ async def report(call: Call) -> None:
     """The report of the path: its study is in view, and it is final where only those are seen."""
     who = call.who
     async with call.deps.app_db.view(who) as conn:
-        found = await reports_read.by_id(conn, who.tenant_id, call.path("report_id"))
+        found = await reports_read.by_id(conn, who.tenant_id, call.path("report_id"), second_reads.blind_to(who))
         if found is None or (who.role in FINAL_REPORTS and found["status"] != ReportStatus.FINAL):
             raise NotFound
         call.seen = SeenReport(found, await _study(conn, call, found["study_uid"]))

@@ -40,6 +40,15 @@ def _minute(at: str | None) -> str:
     return f"{at[:10]} {at[11:16]} UTC" if at else ""
 
 
+def _readers(report: Mapping[str, Any], called: Mapping[str, str]) -> str:
+    """Return who else has read the study and when, in the order of their signatures; empty when nobody has."""
+    others: dict[str, str] = {}
+    for one in report.get("signatures", ()):
+        if one["by"] != report.get("signed_by"):
+            others.setdefault(one["by"], _minute(one["at"]))
+    return "; ".join(f"{called.get(who, who)}, {at}" for who, at in others.items())
+
+
 def render(report: Mapping[str, Any], row: Mapping[str, Any], names: Mapping[str, str] | None = None) -> bytes:
     """Return the PDF of a report; takes tens of milliseconds of CPU.
 
@@ -73,6 +82,7 @@ def render(report: Mapping[str, Any], row: Mapping[str, Any], names: Mapping[str
             for a in report.get("addenda", ())
         ],
         "signature": f"Signed by {called.get(signed_by, signed_by)}, {signed_at}" if signed_by else "Not signed",
+        "readers": _readers(report, called),
         "footer": f"Report {report['report_id']}, version {report['version']} · Study {report['study_uid']}",
     }
     document: bytes = typst.compile(_LAYOUT, format="pdf", sys_inputs={"told": msgspec.json.encode(told).decode()})

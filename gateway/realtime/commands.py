@@ -35,6 +35,7 @@ _TOLD: dict[type[calls.Command], Callable[[Any], Command]] = {
     calls.Release: lambda a: told.Release(a.reason),
     calls.SaveDraft: lambda a: told.SaveDraft(a.base_version, a.sections),
     calls.Sign: lambda a: told.Sign(a.kind, a.report_version, a.version, a.confirm, a.text),
+    calls.Settle: lambda a: told.Settle(a.version, a.outcome, a.note),
     calls.NextCase: lambda a: told.NextCase(a.study_uid),
     calls.SetPresence: lambda a: told.SetPresence(a.state, a.study_uid),
     calls.Assign: lambda a: told.AssignStudy(a.study_uid, a.radiologist_id, a.version, a.reason, a.override),

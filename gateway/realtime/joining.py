@@ -19,7 +19,7 @@ from actors.domain.permissions import check
 from actors.domain.words import Role
 from gateway.realtime.frames import Frame, event_frame, frame
 from gateway.wire import MAX_BEHIND, StreamState
-from storage import access, feed, studies_read, worklist
+from storage import access, feed, second_reads, studies_read, worklist
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
@@ -100,10 +100,13 @@ class Joining:
         """Return how each stream begins, and which are refused with what code."""
         states: dict[str, StreamState] = {}
         refused: dict[str, str] = {}
+        blind: set[str] = set()
         async with asyncio.timeout(_READ_S), self._db.view(_reader(session)) as conn:
             for stream in wanted:
                 try:
                     await _check(conn, session, stream)
+                    if stream.startswith("study:") and await second_reads.hidden(conn, session.who, stream[6:]):
+                        blind.add(stream)  # what was said of the first reading is not said again
                     if stream.startswith("study:") and wanted[stream] is None:
                         await access.record(conn, session.who.tenant_id, session.who.user_id, _OPENED, stream[6:])
                 except ReadingRoomError as exc:
@@ -114,6 +117,7 @@ class Joining:
             behind = extent.head - offset if offset is not None else -1
             whole = behind == 0 or (extent.oldest is not None and offset is not None and offset >= extent.oldest - 1)
             resume = same_epoch and whole and 0 <= behind <= MAX_BEHIND
+            resume = resume and stream not in blind
             states[stream] = StreamState(mode="resume" if resume else "snapshot", head=extent.head)
         return states, refused
 

@@ -11,6 +11,7 @@ from actors.domain import sla
 from actors.domain.errors import ReadingRoomError
 from actors.domain.events import OrderMoved
 from actors.domain.evolve import evolve
+from actors.domain.second import Outcome
 from actors.domain.words import ClockState, DeclineReason, Flag, Priority, SignKind, Status
 from actors.radiologist.actor import Attendance, attend
 from actors.told import Missed
@@ -117,6 +118,10 @@ COMMANDS: dict[str, tuple[Callable[[Study], Any], Principal | None]] = {
     "sign final": (lambda s: c.Sign(SignKind.FINAL, _held(s)), ADA),
     "sign another's": (lambda s: c.Sign(SignKind.FINAL, _held(s)), BOB),
     "add": (lambda s: c.Sign(SignKind.ADDENDUM, _held(s), text="more"), ADA),
+    "settle: they agree": (lambda s: c.Settle(s.step, Outcome.AGREE), ADA),
+    "settle: they differ": (lambda s: c.Settle(s.step, Outcome.DISCORDANT), ADA),
+    "settle by a manager": (lambda s: c.Settle(s.step, Outcome.SECOND), MAX),
+    "settle what has changed": (lambda s: c.Settle(s.step - 1, Outcome.AGREE), ADA),
     "pause": (lambda s: c.PauseClock(s.step, "contrast"), MAX),
     "resume": (lambda s: c.ResumeClock(s.step, "went on"), MAX),
     "the offer's timer": (lambda s: c.FireTimer("offer", s.step, Story().now), None),

@@ -163,6 +163,22 @@ STUDY: dict[str, dict[str, str]] = {
         "wrong_status": "ordered unread offered assigned reading prelim cancelled",
         "Addended": "final",
     },
+    "settle: they agree": {
+        "not_found": "unknown moved",
+        "wrong_status": "ordered unread offered assigned reading prelim final cancelled",
+    },
+    "settle: they differ": {
+        "not_found": "unknown moved",
+        "wrong_status": "ordered unread offered assigned reading prelim final cancelled",
+    },
+    "settle by a manager": {
+        "not_found": "unknown moved",
+        "wrong_status": "ordered unread offered assigned reading prelim final cancelled",
+    },
+    "settle what has changed": {
+        "not_found": "unknown moved",
+        "wrong_status": "ordered unread offered assigned reading prelim final cancelled",
+    },
     "pause": {
         "not_found": "unknown",
         "wrong_status": "ordered prelim final cancelled moved",

@@ -185,6 +185,6 @@ def row(study_uid: str = "1.2.3", **fields: Any) -> dict[str, Any]:
         "body_part": "HEAD", "laterality": "", "procedure": "Head CT", "priority": "STAT", "acuity": "pending",
         "critical": None, "status": "unread",
         "readiness": {"state": "incomplete", "received": 1, "expected": None}, "sla": None, "flags": [], "offer": None,
-        "assigned_to": None, "second_reader": None, "reading_by": None, "ai": [], "report": None, "priors": 0,
-        "images": 1, "version": 1, "rev": 1,
+        "assigned_to": None, "second_reader": None, "second_read": None, "reading_by": None,
+        "ai": [], "report": None, "priors": 0, "images": 1, "version": 1, "rev": 1,
     } | fields  # fmt: skip

@@ -240,7 +240,7 @@ async def test_studies_are_filtered(rest: World) -> None:
 async def test_a_technologists_row_lacks_what_machines_and_deciders_say(rest: World) -> None:
     row = await rest.ordered("A1")
     for shown in (row, (await rest.get(f"/api/studies/{row['study_uid']}", "tess")).json):
-        assert not {"ai", "acuity", "offer", "second_reader"} & set(shown)
+        assert not {"ai", "acuity", "offer", "second_reader", "second_read"} & set(shown)
     assert "acuity" in (await rest.get(f"/api/studies/{row['study_uid']}", "max")).json
 
 

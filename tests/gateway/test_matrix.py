@@ -58,6 +58,8 @@ CALLS = {
     "POST /api/studies/{study_uid}/decline": "RS",
     "POST /api/studies/{study_uid}/start": "RS",
     "POST /api/studies/{study_uid}/release": "MRS",
+    "GET /api/studies/{study_uid}/readings": "AMRS",
+    "PUT /api/studies/{study_uid}/settle": "MR",
     "GET /api/worklist": "AMRS",
     "GET /api/board": "AMRS",
     "GET /api/policy": "AMRS",
@@ -100,7 +102,7 @@ CALLS = {
     "GET /api/reports/{report_id}/conflicts": "AMRS",
 }
 SAID = {
-    "accept": "RS", "decline": "RS", "start_reading": "RS", "release": "MRS", "save_draft": "RS", "sign": "RS",
+    "accept": "RS", "decline": "RS", "start_reading": "RS", "release": "MRS", "save_draft": "RS", "sign": "RS", "settle": "MR",
     "next_case": "RS", "set_presence": "RS", "assign": "M", "pause_clock": "M", "resume_clock": "M",
 }  # fmt: skip
 STREAMS = {"tenant": "AMRS", "site": "T", "study": "AMRS", "wall": "", "user": "AMRSTVP"}

@@ -77,7 +77,7 @@ async def test_a_stat_study_is_offered_read_and_signed_on_every_screen(floor: Fl
     offer = offers[0]["data"]
     assert manager.rows["1.2.3"]["offer"]["offer_id"] == offer["offer_id"]
     await until(lambda: ada.mine.get("1.2.3", {}).get("status") == "offered")
-    assert technologist.rows["1.2.3"].keys().isdisjoint({"ai", "acuity", "offer", "second_reader"})
+    assert technologist.rows["1.2.3"].keys().isdisjoint({"ai", "acuity", "offer", "second_reader", "second_read"})
     assert wall.rows["1.2.3"]["patient"] is None
     accepted = await ada.call("accept", study_uid="1.2.3", offer_id=offer["offer_id"], idem="a1")
     assert accepted["ok"] is True

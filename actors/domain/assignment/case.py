@@ -78,6 +78,9 @@ class Waiting:
     excluded: frozenset[str] = frozenset()
     barred: frozenset[str] = frozenset()  # who has read it before and may not read it again (double read)
     attending: bool = False  # only who signs final
+    preferred: str = ""  # whom to ask first: she alone has it while she may
+    second: str = ""  # what it is read for, when not for the first time: "second read", "co-sign", "third read"
+    blind: bool = False  # who has read it before is not said
     asked: Mapping[str, float] = field(default_factory=dict)  # declined or let it expire, and when
     closed: frozenset[str] = frozenset()  # asked as often as the policy allows
     priors_by: frozenset[str] = frozenset()  # who read the patient's earlier studies

@@ -84,6 +84,10 @@ def explained(table: Table, i: int, j: int, numbers: Numbers, position: tuple[in
 def _why(table: Table, waiting: Waiting, chosen: Reader, j: int, *, over_cap: bool) -> tuple[str, str]:
     """Return the reasons as told to her, and as told of her."""
     wants, parts = waiting.demand, []
+    if waiting.second:
+        parts.append((waiting.second,) * 2)
+    if chosen.radiologist_id == waiting.preferred:
+        parts.append(("you supervise the resident", "supervises the resident"))
     if wants.specialty and wants.specialty in chosen.subspecialties:
         parts.append((f"you read {wants.specialty}", f"reads {wants.specialty}"))
     if wants.jurisdiction:
@@ -131,6 +135,8 @@ def _facts(waiting: Waiting, table: Table, j: int) -> list[dict[str, Any]]:
 def _refused(table: Table, i: int) -> list[dict[str, Any]]:
     """Return some of those who may not, with the rule that forbids it: those present first."""
     waiting, refused = table.pool[i], ~table.may[i]
+    if waiting.blind:
+        refused = refused & np.array([r.radiologist_id not in waiting.barred for r in table.readers], bool)
     first = [*np.flatnonzero(refused & table.present)[:_SHOWN], *np.flatnonzero(refused & ~table.present)[:_SHOWN]]
     return [
         {
@@ -144,7 +150,11 @@ def _refused(table: Table, i: int) -> list[dict[str, Any]]:
 
 def _rule(table: Table, waiting: Waiting, i: int, k: int) -> str:
     minutes = float(table.by_kind[table.kind[i], k])
-    return ineligible(waiting, table.standing(k), table.rules, table.now, minutes) or "has no room left"
+    reason = ineligible(waiting, table.standing(k), table.rules, table.now, minutes)
+    first = table.column.get(waiting.preferred)
+    if reason is None and first is not None and table.may[i, first]:
+        return "is asked after who supervises the resident"
+    return reason or "has no room left"
 
 
 def _behind(table: Table, waiting: Waiting, numbers: Numbers, j: int, k: int) -> str:

@@ -5,13 +5,12 @@ Costs are in points: a point is a minute of a reader's time unless it says other
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct, field, structs
 
-from actors.domain.errors import BadPayload
+from actors.domain.given import given
 
 if TYPE_CHECKING:
     from actors.domain.words import Acuity, Priority
@@ -149,7 +148,7 @@ def named(name: str, base: Rules | None = None) -> Rules:
     return structs.replace(base, order=wanted.order, choose=wanted.choose, matching=wanted.matching)
 
 
-def plain(rules: Rules) -> dict[str, object]:
+def plain(rules: Struct) -> dict[str, object]:
     """Return the rules as JSON shows them."""
     body: dict[str, object] = msgspec.to_builtins(rules)
     return body
@@ -161,11 +160,4 @@ def rules(body: object) -> Rules:
     Raises:
         BadPayload: naming the field.
     """
-    try:
-        return msgspec.convert(body, Rules)
-    except msgspec.ValidationError as exc:
-        sentence, _, path = str(exc).partition(" - at `$")
-        unknown = re.search(r"unknown field `(.+)`", sentence)
-        parts = [p for p in ["assignment", *path.rstrip("`").split("."), unknown and unknown[1]] if p]
-        name = ".".join(parts)
-        raise BadPayload(f"{name}: {sentence}.", {"field": name}) from None
+    return given(body, Rules, "assignment")

@@ -222,6 +222,10 @@ class Table:
                 may[:, n] &= np.array([self.readers[j].conflicts.isdisjoint(_ties(w)) for w in pool], bool)
         self.soon[:, columns] = may
         may &= self.load[columns] < np.where(stat, self.capacity[columns] + OVER_CAP, self.room[columns])
+        for i, waiting in enumerate(pool):
+            first = place.get(waiting.preferred)
+            if first is not None and may[i, first]:
+                may[i] = np.arange(len(few)) == first
         return may
 
     def _never(self, waiting: Waiting) -> list[str]:

@@ -252,6 +252,9 @@ export interface Offer {
   why: string;
 }
 
+/** What is said of two readings: that they agree or not; or which of them stands, as a manager decides. */
+export type Outcome = 'agree' | 'discordant' | 'first' | 'second';
+
 /** Demographics as shown. */
 export interface Patient {
   name: string;
@@ -363,7 +366,7 @@ export interface ResumeClock {
   reason: string;
 }
 
-/** A study on the worklist. A technologist's lacks `acuity, offer, second_reader, ai`. */
+/** A study on the worklist. A technologist's lacks `acuity, offer, second_reader, second_read, ai`. */
 export interface Row {
   study_uid: string;
   accession_number: string;
@@ -383,6 +386,7 @@ export interface Row {
   offer?: Offer | null;
   assigned_to: string | null;
   second_reader?: string | null;
+  second_read?: SecondRead | null;
   reading_by: string | null;
   ai?: AiResult[];
   report: ReportRef | null;
@@ -401,12 +405,36 @@ export interface SaveDraft {
   sections: Record<string, string>;
 }
 
+/** Why somebody else reads it. */
+export type SecondKind = 'cosign' | 'double';
+
+/** A reading after the first signature; `why` is what the reader is told that she is for. */
+export interface SecondRead {
+  kind: SecondKind;
+  state: SecondState;
+  blind: boolean;
+  why: string;
+}
+
+/** How far the second reading is. */
+export type SecondState = 'agreed' | 'compare' | 'decided' | 'discordant' | 'waiting';
+
 /** What the person says she is doing. */
 export interface SetPresence {
   idem: string;
   deadline_ms?: number;
   state: 'away' | 'busy' | 'off' | 'online' | 'reading';
   study_uid?: string | null;
+}
+
+/** Say whether the two readings agree; a manager says which of them stands, `first` or `second`. */
+export interface Settle {
+  idem: string;
+  deadline_ms?: number;
+  study_uid: string;
+  version: number;
+  outcome: Outcome;
+  note?: string;
 }
 
 /** Sign the saved draft of `report_version`. */
@@ -574,6 +602,7 @@ export interface Commands {
   release: Omit<Release, 'idem' | 'deadline_ms'>;
   save_draft: Omit<SaveDraft, 'idem' | 'deadline_ms'>;
   sign: Omit<Sign, 'idem' | 'deadline_ms'>;
+  settle: Omit<Settle, 'idem' | 'deadline_ms'>;
   next_case: Omit<NextCase, 'idem' | 'deadline_ms'>;
   set_presence: Omit<SetPresence, 'idem' | 'deadline_ms'>;
   assign: Omit<Assign, 'idem' | 'deadline_ms'>;

@@ -35,6 +35,7 @@ export function aRow(change: Partial<Row> = {}): Row {
     offer: null,
     assigned_to: null,
     second_reader: null,
+    second_read: null,
     reading_by: null,
     ai: [],
     report: null,

@@ -74,7 +74,7 @@ def rows_are_what_the_journal_says(history: History) -> Iterator[str]:
         if row is None or row.study != study:
             yield f"the row of {uid} is not its journal"
         elif (row.rev, row.step, row.status, row.open, row.reader) != (
-            study.rev, study.step, study.status, study.open, study.reader,
+            study.rev, study.step, study.shown, study.open, study.reader,
         ):  # fmt: skip
             yield f"the columns of {uid} are not its row"
         if study.load_of:

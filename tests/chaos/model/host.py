@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from actors.domain.commands import Assign, Claim
+from actors.domain.double import second_reads
 from actors.domain.errors import BadPayload, ReadingRoomError
 from actors.domain.policy import Due, Policy
 from actors.domain.words import Priority
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from actors.domain.unit import Unit
     from tests.chaos.model.store import Store
 
-POLICY = Policy(sla={p: Due(1800.0, 1350.0) for p in Priority})
+_ONCE = Policy(sla={p: Due(1800.0, 1350.0) for p in Priority})
+_DOUBLE = [{"priority": ["STAT"], "mode": "blind"}, {"mode": "open", "clock": "last", "discordance": "manager"}]
+POLICIES = (_ONCE, replace(_ONCE, second_reads=second_reads({"double": _DOUBLE})))
 _KINDS: dict[str, Any] = {"study": StudyActor, "tenant": TenantActor, "radiologist": RadiologistActor}
 
 
@@ -178,10 +181,10 @@ class Host:
         return {"harbor": Site("Harbor", None)}
 
     async def policy(self, _tenant: str) -> Policy:
-        return POLICY
+        return self._store.policy
 
     async def policy_of(self, _tenant: str, _version: int) -> Policy:
-        return POLICY
+        return self._store.policy
 
     async def shadow(self, _tenant: str) -> None:
         return None

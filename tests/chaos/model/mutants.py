@@ -117,6 +117,10 @@ def _nobody_excluded(self: Ledger, study: Any) -> Any:
     return replace(_waiting(self, study), excluded=frozenset())
 
 
+def _barred_for_nobody(self: Ledger, study: Any) -> Any:
+    return replace(_waiting(self, study), barred=frozenset())
+
+
 def _rows_only(self: Ledger, study_uid: str) -> frozenset[str]:
     with patch.object(self, "reserved", {}):
         return _holders(self, study_uid)
@@ -158,6 +162,7 @@ MUTANTS = (
     Mutant("old news replaces newer", ((Ledger, "learn", _old_news),)),
     Mutant("a grant lands at any step", ((reading, "_free", _at_any_step),)),
     Mutant("who excluded herself is asked", ((reading, "_free", _to_anybody), (Ledger, "waiting", _nobody_excluded))),
+    Mutant("who has read it is asked", ((reading, "_another", _do_nothing), (Ledger, "waiting", _barred_for_nobody))),
     Mutant("a timer of an older step ends an offer", ((decide, "_timer", _of_any_step),)),
     Mutant("a breach is told again", ((decide, "_timer", _again),)),
 )

@@ -15,12 +15,13 @@ from actors.domain.decide import decide
 from actors.domain.errors import ReadingRoomError
 from actors.domain.facts import Facts
 from actors.domain.identity import Principal, radiologist_key, study_key, tenant_key
+from actors.domain.second import Outcome, SecondState
 from actors.domain.study import LIVE
 from actors.domain.words import DeclineReason, Presence, Role, SignKind, Status
 from actors.told import Tick, sealed
 from tests.chaos.checker.history import Attempt, Fault, Stored
 from tests.chaos.checker.invariants import violations
-from tests.chaos.model.host import POLICY, Host, Killed, Message, Weather
+from tests.chaos.model.host import POLICIES, Host, Killed, Message, Weather
 from tests.chaos.model.store import TENANT, Rules, Store
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Night:
     def __init__(self, seed: int, rules: Rules | None = None) -> None:
         self.rnd = rnd = random.Random(seed)
         self.store = Store(rules)
+        self.store.policy = rnd.choice(POLICIES)
         self.weather = Weather(
             loss=rnd.choice([0, 0.05, 0.3]),
             double=rnd.choice([0, 0.1]),
@@ -57,6 +59,8 @@ class Night:
         self.hosts = [self._host(), self._host()]
         self.studies = [f"1.2.{n}" for n in range(rnd.randint(1, 4))]
         self.readers = [Principal(f"r{n}", TENANT, Role.RADIOLOGIST) for n in range(rnd.randint(1, 3))]
+        if rnd.random() < 0.3:
+            self.readers.append(Principal("s0", TENANT, Role.RESIDENT))
         self.stat = {uid: rnd.random() < 0.4 for uid in self.studies}
         self.images: dict[str, int] = {}
         self.stored: list[Stored] = []
@@ -65,6 +69,7 @@ class Night:
         self.idems = 0
         for reader in self.readers:
             self.store.set_cap(reader.user_id, rnd.randint(1, 2))
+            self.store.people[reader.user_id].role = reader.role.value
             self.store.people[reader.user_id].state = "online" if rnd.random() < 0.7 else "away"
 
     def _host(self) -> Host:
@@ -123,7 +128,7 @@ class Night:
         envelope, study = message.envelope, self.store.study(message.key.name)
         person = self.store.people.get(envelope.by.user_id) if envelope.by else None
         presence = Presence(person.state) if person else None
-        facts = Facts(TENANT, patient=PATIENT, policy=POLICY, new_id="x", presence=presence)
+        facts = Facts(TENANT, patient=PATIENT, policy=self.store.policy, new_id="x", presence=presence)
         try:
             decide(study, envelope.command, envelope.by, self.store.now, facts)  # type: ignore[arg-type]
         except ReadingRoomError:
@@ -153,7 +158,8 @@ class Night:
         rnd, uid = self.rnd, self.rnd.choice(self.studies)
         key, study = study_key(TENANT, uid), self.store.study(uid)
         reader = rnd.choice(self.readers)
-        mine = Principal(study.reader, TENANT, Role.RADIOLOGIST) if study.reader and rnd.random() < 0.9 else reader
+        hers = [r for r in self.readers if r.user_id == study.reader]
+        mine = hers[0] if hers and rnd.random() < 0.9 else reader
         offer = study.granted or "none"
         match rnd.randrange(16):
             case 0 | 1 | 2:
@@ -185,10 +191,15 @@ class Night:
 
     def _report(self, key: Key, study: Study, by: Principal) -> None:
         held = study.report.version if study.report else 0
-        if study.status is Status.ASSIGNED:
+        if study.second and study.second.state in {SecondState.COMPARE, SecondState.DISCORDANT} and held:
+            who = MAX if self.rnd.random() < 0.3 else by
+            self.person(key, c.Settle(study.step, self.rnd.choice(list(Outcome))), who, "settle", study.study_uid)
+        elif study.status is Status.ASSIGNED:
             self.person(key, c.StartReading(), by, "start_reading", study.study_uid)
         elif self.rnd.random() < 0.4:
-            self.person(key, c.SaveDraft(held, {"impression": "x"}), by, "save_draft", study.study_uid)
+            self.person(
+                key, c.SaveDraft(held, {"impression": self.rnd.choice("xxy")}), by, "save_draft", study.study_uid
+            )
         else:
             kind = self.rnd.choice([SignKind.PRELIM, SignKind.FINAL, SignKind.FINAL])
             self.person(key, c.Sign(kind, held), by, "sign", study.study_uid)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from actors.domain.policy import Policy
 from actors.domain.study import Study, load
 from actors.domain.tally import COUNTERS
 from storage import answers, decisions, heads, hydrate, journal, staff, timers
@@ -42,6 +43,7 @@ class Person:
 
     cap: int
     state: str = "off"
+    role: str = "radiologist"
     study_uid: str | None = None
     load: int = 0
     shown: str = ""  # what the feed last told of her
@@ -60,6 +62,8 @@ class Store:
         self.last: dict[str, tuple[int, str]] = {}  # entity → version and body of its newest event
         self.rows: dict[str, tuple[Any, str]] = {}  # study → row and doc
         self.patients: dict[str, Patient] = {}
+        self.policy = Policy()
+        self.reports: dict[str, tuple[dict[str, str], str | None]] = {}  # report → its newest text, and by whom
         self.answers: dict[tuple[str, str], tuple[bytes, dict[str, Any]]] = {}
         self.timers: dict[tuple[str, str], timers.Timer] = {}
         self.feed: list[Fed] = []
@@ -104,6 +108,7 @@ class Store:
             self._record(event)
         for row in unit.studies:
             self.rows[row.study_uid] = (row, msgspec.json.encode(row.doc).decode())
+        self._written(unit)
         self.patients |= {p.patient_id: p for p in unit.patients}
         for name in unit.disarm:
             self.timers.pop((unit.key.entity, name), None)
@@ -123,6 +128,11 @@ class Store:
                 self.commits, self.now,
             )
         )  # fmt: skip
+
+    def _written(self, unit: Unit) -> None:
+        for report in unit.reports:
+            text = self.reports.get(report.report_id, ({}, None))[0]
+            self.reports[report.report_id] = (text if report.sections is None else report.sections, report.by)
 
     def _readers(self, unit: Unit) -> None:
         for delta in unit.readers:
@@ -208,7 +218,7 @@ class Store:
 
     def _members(self, _tenant: str, only: str | None) -> list[dict[str, Any]]:
         return [
-            {"user_id": who, "name": who, "role": "radiologist", "profile": "{}", "capacity": p.cap, "state": p.state,
+            {"user_id": who, "name": who, "role": p.role, "profile": "{}", "capacity": p.cap, "state": p.state,
              "shown": p.shown}
             for who, p in self.people.items()
             if only in {None, who}
@@ -298,7 +308,9 @@ _QUERIES: dict[str, Callable[..., list[dict[str, Any]]]] = {
     hydrate.ALONE: _none,
     hydrate.UNJOINED: _none,
     hydrate.VIEWERS: _none,
-    hydrate.DRAFT: _none,
+    hydrate.DRAFT: lambda s, _t, report_id: [
+        {"sections": msgspec.json.encode(text), "by": by} for text, by in [s.reports.get(report_id, ({}, None))]
+    ],
     hydrate.CONFLICT: _none,
     hydrate.PRIORS: lambda _s, *_: [{"count": 0}],
     journal.LAST: Store._last,
