@@ -51,6 +51,7 @@ TOLD = {
 READERS, MANAGERS = {"ada", "rey"}, {"max"}
 MAY = dict.fromkeys(FIELDS, READERS) | dict.fromkeys(("assign", "pause_clock", "resume_clock"), MANAGERS)
 MAY["release"] = READERS | MANAGERS
+MAY["settle"] = {"ada"} | MANAGERS
 
 
 @pytest.fixture
