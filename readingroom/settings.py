@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROLES = ("rr_host", "rr_app", "rr_ingest", "rr_login", "rr_timer", "rr_delivery", "rr_infer", "rr_admin")
+ROLES = ("rr_host", "rr_app", "rr_ingest", "rr_login", "rr_timer", "rr_delivery", "rr_infer", "rr_admin", "rr_keeper")
 
 
 def default_data() -> Path:

@@ -28,6 +28,10 @@ class NotStorable(Exception):
     """The database refuses this image's rows; none of the group was stored."""
 
 
+class Going(NotStorable):
+    """The image's study is just being erased; none of the group was stored, and this one may be sent again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Demographics as an image carries them; ``birth_date`` is ISO or empty."""
@@ -142,6 +146,7 @@ def _item(n: int, arrival: Arrival) -> dict[str, Any]:
 
 _STORE = "SELECT rr.store_images($1, $2::jsonb)"
 _TRIES = 3
+_GOING = "RR002"
 
 
 async def _committed(conn: Connection, scope: str, items: str, tried: int = 1) -> str:
@@ -154,6 +159,8 @@ async def _committed(conn: Connection, scope: str, items: str, tried: int = 1) -
     except AWAY as exc:
         raise Away(type(exc).__name__) from exc
     except asyncpg.PostgresError as exc:
+        if exc.sqlstate == _GOING:
+            raise Going(type(exc).__name__) from exc
         raise NotStorable(type(exc).__name__) from exc
     return answer
 

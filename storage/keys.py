@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from functools import lru_cache
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "key"
 _REMEMBERED = 4096
+REMEMBERED_S = 60.0  # a key that was erased is used no longer than that
 
 
 class Keys:
@@ -35,7 +37,16 @@ class Keys:
     def __init__(self, master: bytes, shelf: Shelf) -> None:
         self._master, self._shelf = master, shelf
         self._group = lru_cache(maxsize=_REMEMBERED)(self._group_key)
-        self.of = lru_cache(maxsize=_REMEMBERED)(self._read)
+        self._kept = lru_cache(maxsize=_REMEMBERED)(self._read)
+
+    def of(self, study: str) -> bytes:
+        """Return a study's key, as it is or was less than a minute ago.
+
+        Raises:
+            FileNotFoundError: it was erased, or never made.
+            Damaged: it was not wrapped by this instance's master key.
+        """
+        return self._kept(study, int(monotonic() // REMEMBERED_S))
 
     def make(self, study: str) -> bytes:
         """Return a study's key, made now if this is its first file.
@@ -50,13 +61,7 @@ class Keys:
             self._shelf.create(f"{study}/{NAME}", wrapped)
         return self.of(study)
 
-    def _read(self, study: str) -> bytes:
-        """Return a study's key.
-
-        Raises:
-            FileNotFoundError: it was erased, or never made.
-            Damaged: it was not wrapped by this instance's master key.
-        """
+    def _read(self, study: str, _minute: int) -> bytes:
         wrapped = self._shelf.read(f"{study}/{NAME}")
         try:
             return aes_key_unwrap(self._group(study.partition("/")[0]), wrapped[:WRAPPED_BYTES])

@@ -139,6 +139,10 @@ class ObjectStore:
         """Give a synced file its name, durably."""
         self._shelf.settle(temporary, _checked(name))
 
+    def remove(self, name: str) -> None:
+        """Remove a stored file, or a study's key; nothing to do when it is gone. Raises OSError when the disk is away."""
+        self._shelf.remove(_checked(name))
+
 
 def _checked(name: str) -> str:
     """Return a stored name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
@@ -39,6 +39,9 @@ class Shelf(Protocol):
 
     def read(self, name: str) -> bytes:
         """Return a small file; raises FileNotFoundError when there is none."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file durably; nothing to do when there is none."""
 
 
 class Disk:
@@ -84,6 +87,14 @@ class Disk:
     def read(self, name: str) -> bytes:
         return (self._root / name).read_bytes()
 
+    def remove(self, name: str) -> None:
+        target = self._root / name
+        target.unlink(missing_ok=True)
+        if self._sync and target.parent.is_dir():
+            _sync(target.parent)
+        with suppress(OSError):  # something else lies there, or it is gone
+            target.parent.rmdir()
+
     def _make(self, directory: Path) -> None:
         fresh = [d for d in (directory, *directory.parents) if not d.exists()]
         directory.mkdir(parents=True, exist_ok=True)
@@ -126,6 +137,10 @@ class Bucket:
     def read(self, name: str) -> bytes:
         with _as_os_errors():
             return bytes(obstore.get(self._store, name).bytes())
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError), _as_os_errors():
+            obstore.delete(self._store, name)
 
 
 class Ranged(Spans):

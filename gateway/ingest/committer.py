@@ -12,7 +12,7 @@ import structlog
 
 from gateway import meters
 from gateway.ingest.refusal import NotADataSet, Refused, StorageAway
-from storage.ingest import Away, NotStorable, store_images
+from storage.ingest import Away, Going, NotStorable, store_images
 from storage.kept import Kept
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class Committer:
         except NotStorable as exc:
             if len(arrivals) > 1:  # one of them spoils the group: each by itself
                 return [answer for arrival in arrivals for answer in await self._group([arrival])]
+            if isinstance(exc, Going):
+                return [StorageAway("the study is being erased: send again in some minutes")]
             log.warning("an image that the database refuses", sop_uid=arrivals[0].sop_uid, cause=str(exc))
             return [NotADataSet("the header cannot be stored")]
         except Exception as exc:  # noqa: BLE001 - whoever waits must be answered, and the next group be tried

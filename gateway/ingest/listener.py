@@ -35,6 +35,7 @@ from gateway.ingest.shield import Shield
 from gateway.ingest.strays import StraySweeper
 from gateway.ingest.wire import Shielded, Wire
 from storage import callers
+from storage.eraser import Eraser
 from storage.faults import AWAY
 from storage.ingest import Away
 from storage.objects import object_store
@@ -99,6 +100,7 @@ class Listener:
         self._settings, self._quiet_s = settings, quiet_s
         self._store = object_store(settings, sync=sync)
         self._db = Database(settings.dsn("rr_ingest"), min_size=1, max_size=4)
+        self._keeper = Database(settings.dsn("rr_keeper"), min_size=0, max_size=1)
         self._views = Database(settings.dsn("rr_app"), min_size=0, max_size=4)
         self._held = Held()
         self._open: dict[_Line, threading.Thread] = {}
@@ -135,8 +137,8 @@ class Listener:
             self.tls_port = self._listen(self._settings.dicom_tls_port, shield)
         meters.ASSOCIATIONS.set_function(lambda: len(self._open))
         sweeper = QuietSweeper(self._db, self._held, self._announce, self._quiet_s)
-        strays = StraySweeper(self._db, store)
-        self._tasks += [asyncio.create_task(each.run()) for each in (sweeper, Sweeper(room), strays)]
+        strays, eraser = StraySweeper(self._db, store), Eraser(self._keeper, store)
+        self._tasks += [asyncio.create_task(each.run()) for each in (sweeper, Sweeper(room), strays, eraser)]
         log.info("dicom listening", host=self._settings.host, port=self.port, tls_port=self.tls_port, aet=aet)
 
     def _listen(self, port: int, shield: Shield | None) -> int:
@@ -167,6 +169,7 @@ class Listener:
         await self._valkey.aclose()
         await self._db.close()
         await self._views.close()
+        await self._keeper.close()
         log.info("dicom stopped")
 
     def _join(self, seconds: float) -> None:
@@ -181,6 +184,7 @@ class Listener:
             try:
                 await self._db.open()
                 await self._views.open()
+                await self._keeper.open()
             except AWAY as exc:
                 log.warning("waiting for the database", cause=type(exc).__name__)
                 await asyncio.sleep(_RETRY_S)

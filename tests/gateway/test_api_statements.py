@@ -11,6 +11,7 @@ from storage import (
     access,
     admin,
     answers,
+    holds,
     live,
     merged,
     orders_read,
@@ -38,7 +39,7 @@ _BY: dict[str, tuple[ModuleType, ...]] = {
         worklist,
     ),
     "rr_login": (access, people, sessions),
-    "rr_admin": (access, admin, peers, policies, readers, rosters, sessions, sheets, shifts),
+    "rr_admin": (access, admin, holds, peers, policies, readers, rosters, sessions, sheets, shifts),
 }  # fmt: skip
 _WHOLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 _FRAGMENTS = {"_WHO", "ROW", "_ROW", "_REPORT", "_ABSENCE"}  # others begin with them

@@ -15,6 +15,7 @@ from storage import (
     hydrate,
     inbox,
     journal,
+    keeping,
     merged,
     past,
     retention,
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 _WAKES = {timers: {"DUE"}, inbox: {"WAITING"}, heads: {"TENANTS"}}  # read across tenants, by rr_timer
 _STATEMENTS = {
-    f"{module.__name__}.{name}": ("rr_timer" if name in _WAKES.get(module, ()) else "rr_host", text)
+    f"{module.__name__}.{name}": (
+        "rr_timer" if name in _WAKES.get(module, ()) else "rr_keeper" if module is keeping else "rr_host",
+        text,
+    )
     for module in (
         answers,
         audit,
@@ -37,6 +41,7 @@ _STATEMENTS = {
         hydrate,
         inbox,
         journal,
+        keeping,
         merged,
         past,
         retention,
