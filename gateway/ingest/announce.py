@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,15 +15,21 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 CHANNEL = "inbox"
+_PAUSE_S = 0.02  # under bulk one nudge a shard and pause says as much as one an image
 
 log = structlog.get_logger()
 
 
 class Announcer:
-    """Publishes shard numbers without making anybody wait."""
+    """Publishes shard numbers without making anybody wait: at once, and after that what has come in a pause.
+
+    Made in a running loop.
+    """
 
     def __init__(self, valkey: Redis) -> None:
-        self._valkey = valkey
+        self._valkey, self._loop = valkey, asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._told: set[int] = set()  # by other threads
         self._waiting: set[int] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -31,6 +38,24 @@ class Announcer:
         self._waiting.update(shards)
         if self._waiting and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._publish())
+
+    def soon(self, shards: Iterable[int]) -> None:
+        """Publish soon; from any thread."""
+        with self._lock:
+            asleep = not self._told
+            self._told.update(shards)
+        if asleep:
+            self._loop.call_soon_threadsafe(self._hear)
+
+    def _hear(self) -> None:
+        """Take over what other threads told, if this is not the pause of a publication, which will."""
+        if self._task is None or self._task.done():
+            self(self._taken())
+
+    def _taken(self) -> set[int]:
+        with self._lock:
+            told, self._told = self._told, set()
+        return told
 
     async def _publish(self) -> None:
         while self._waiting:
@@ -41,6 +66,8 @@ class Announcer:
                         await self._valkey.publish(CHANNEL, str(shard))
             except (RedisError, OSError) as exc:
                 log.warning("inbox not announced", cause=type(exc).__name__)
+            await asyncio.sleep(_PAUSE_S)
+            self._waiting |= self._taken()
 
     async def close(self) -> None:
         """Wait for what is under way."""

@@ -27,7 +27,7 @@ from storage.ingest import Away
 if TYPE_CHECKING:
     from gateway.dimse.services import Services
     from gateway.ingest.callers import Callers
-    from gateway.ingest.committer import Committer
+    from gateway.ingest.direct import DirectCommitter
     from gateway.ingest.held import Held
     from gateway.ingest.negotiation import Context
     from gateway.ingest.receiving import Sender
@@ -55,7 +55,13 @@ class Association:
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a process shares
-        self, wire: Wire, store: ObjectStore, committer: Committer, callers: Callers, held: Held, services: Services
+        self,
+        wire: Wire,
+        store: ObjectStore,
+        committer: DirectCommitter,
+        callers: Callers,
+        held: Held,
+        services: Services,
     ) -> None:
         self._wire, self._committer, self._callers, self._held = wire, committer, callers, held
         self._services = services
@@ -269,7 +275,7 @@ class Association:
             raise Mismatch("the data set is not what was announced")
         arrival = self._receiving.settle(self._sender, found)
         with tracing.span("store rows", study_uid=arrival.study_uid):
-            outcome = self._committer.commit_blocking(arrival)
+            outcome = self._committer.commit(arrival)
         self.images += 1
         self._held.note(id(self), arrival.tenant_id, outcome.study_uid)
 

@@ -26,8 +26,8 @@ from gateway.dimse.services import Services
 from gateway.ingest.announce import Announcer
 from gateway.ingest.association import Association
 from gateway.ingest.callers import Callers
-from gateway.ingest.committer import Committer
 from gateway.ingest.dimse import reject
+from gateway.ingest.direct import DirectCommitter
 from gateway.ingest.held import Held
 from gateway.ingest.limits import Limits
 from gateway.ingest.quiet import QUIET_S, QuietSweeper
@@ -101,6 +101,7 @@ class Listener:
         self._store = object_store(settings, sync=sync)
         self._db = Database(settings.dsn("rr_ingest"), min_size=1, max_size=4)
         self._keeper = Database(settings.dsn("rr_keeper"), min_size=0, max_size=1)
+        self._own = Database(settings.dsn("rr_ingest"), min_size=0, max_size=1)
         self._views = Database(settings.dsn("rr_app"), min_size=0, max_size=4)
         self._held = Held()
         self._open: dict[_Line, threading.Thread] = {}
@@ -109,7 +110,7 @@ class Listener:
         self._tasks: list[asyncio.Task[None]] = []
         self._sockets: list[socket.socket] = []
         self._valkey: Redis
-        self._committer: Committer
+        self._committer: DirectCommitter
         self._callers: Callers
         self.port, self.tls_port = 0, 0
 
@@ -120,7 +121,8 @@ class Listener:
         await self._open_database()
         self._valkey = Redis.from_url(self._settings.valkey_url, socket_timeout=1, socket_connect_timeout=1)
         self._announce = Announcer(self._valkey)
-        self._committer = Committer(self._db, self._announce, keep=True)
+        self._committer = DirectCommitter(self._own, self._announce.soon)
+        await asyncio.to_thread(self._committer.open)
         self._callers = Callers(self._settings.aet, self._read_callers)
         self._loop = asyncio.get_running_loop()
         own = self._settings.dicom_tls_cert
@@ -164,7 +166,7 @@ class Listener:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._committer.close()
+        await asyncio.to_thread(self._committer.close)
         await self._announce.close()
         await self._valkey.aclose()
         await self._db.close()

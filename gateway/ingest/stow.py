@@ -93,7 +93,7 @@ class Stow:
     def committer(self) -> Committer:
         """This process's, made at first use, as it belongs to the loop."""
         if self._made is None:
-            self._made = Committer(self._db, Announcer(self._valkey), keep=False)
+            self._made = Committer(self._db, Announcer(self._valkey))
         return self._made
 
 

@@ -38,7 +38,7 @@ async def test_an_image_that_comes_while_the_connection_goes_back_is_stored(monk
 
     monkeypatch.setattr(committer, "store_images", stored)
     pool = _Pool()
-    made = Committer(pool, lambda _: None, keep=False)  # type: ignore[arg-type]
+    made = Committer(pool, lambda _: None)  # type: ignore[arg-type]
     await made.commit(object())  # type: ignore[arg-type]
     await pool.returning.wait()
     late = asyncio.create_task(made.commit(object()))  # type: ignore[arg-type]
