@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     dicom_port: int = 11112
     dicom_listeners: int = 1
     dicom_associations: int = 100  # that one tenant may have open at a listener
+    dicom_images_per_s: float = Field(default=0, ge=0)  # of one tenant at a listener; answers wait, 0: any number
     dicom_tls_port: int | None = None
     dicom_tls_cert: Path | None = None  # PEM: our certificate, and its key unless that is apart
     dicom_tls_key: Path | None = None

@@ -6,6 +6,7 @@ straight into its place. Anything else is a protocol error and aborts.
 
 from __future__ import annotations
 
+import threading
 import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -76,6 +77,7 @@ class Association:
         self._due: tuple[Request, bytes] | None = None  # to serve once this PDU is read
         self._context_id = 0
         self._refused: Refused | None = None
+        self._ended = threading.Event()
         self.images = 0
 
     def run(self) -> None:
@@ -108,6 +110,7 @@ class Association:
 
     def end(self) -> None:
         """From another thread: abort and close."""
+        self._ended.set()
         self._abort(AbortReason.NOT_SPECIFIED)
         self._wire.end()
 
@@ -253,15 +256,17 @@ class Association:
         if request.operation != Operation.C_STORE:
             self._due = (request, self._receiving.whole())
             return
+        status, comment = dimse.SUCCESS, ""
         try:
             self._store(request)
         except Refused as exc:
+            status, comment = exc.status, str(exc)
             self._receiving.abandon()
             log.warning("image refused", status=f"{exc.status:04X}", cause=str(exc), sop_uid=request.sop_uid,
                         tenant_id=self._sender.tenant_id)  # fmt: skip
-            self._answer(request, exc.status, str(exc))
-        else:
-            self._answer(request, dimse.SUCCESS)
+        if pause := self._services.limits.pause(self._sender.tenant_id):  # it is stored: only the sender waits
+            self._ended.wait(pause)
+        self._answer(request, status, comment)
 
     def _store(self, request: Request) -> None:
         if self._refused is not None:

@@ -75,6 +75,8 @@ class Settings(Protocol):
     def dicom_tls_ca(self) -> Path | None: ...
     @property
     def dicom_associations(self) -> int: ...
+    @property
+    def dicom_images_per_s(self) -> float: ...
     def dsn(self, role: str) -> str: ...
 
 
@@ -131,7 +133,9 @@ class Listener:
             shield = Shield(own, self._settings.dicom_tls_key, self._settings.dicom_tls_ca, self._callers.table)
         views, store, aet = self._views, self._store, self._settings.aet
         room = Room(views, self._db, store, self._callers, aet, self._announce, shield, self._loop)
-        self._services = Services(room, Limits(self._settings.dicom_associations))
+        self._services = Services(
+            room, Limits(self._settings.dicom_associations, images_per_s=self._settings.dicom_images_per_s)
+        )
         self.port = self._listen(self._settings.dicom_port, None)
         if self._settings.dicom_tls_port is not None:
             if shield is None:
