@@ -1,13 +1,16 @@
-"""What a tenant's journals say of an instant (role rr_host, in one snapshot)."""
+"""What a tenant's journals say of an instant (roles rr_host and rr_app, in one snapshot)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from actors.domain.commands import Patient
+from actors.domain.instant import instant
+from actors.domain.past import Board
 from actors.domain.unit import Recorded
+from storage import hydrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -53,3 +56,19 @@ async def midnight(conn: Connection, tenant_id: str, at: datetime) -> datetime:
     """Return when the day of an instant began where the tenant is."""
     began: datetime = await conn.fetchval(MIDNIGHT, tenant_id, at)
     return began
+
+
+async def board(conn: Connection, tenant_id: str, at: datetime) -> dict[str, Any]:
+    """Return the tenant's open studies, counters and readers as they were at an instant, with today's demographics."""
+    found = Board(await midnight(conn, tenant_id, at))
+    async for recorded in until(conn, tenant_id, at):
+        found.add(recorded)
+    known = await patients(conn, tenant_id, (s.patient_id for s in found.studies.values() if s.open))
+    sites = {site_id: site.name for site_id, site in (await hydrate.sites(conn, tenant_id)).items()}
+    return {
+        "tenant_id": tenant_id,
+        "at": instant(at),
+        "rows": found.rows(known, sites),
+        "counters": found.counters(),
+        "readers": found.readers(),
+    }

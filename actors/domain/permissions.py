@@ -20,6 +20,7 @@ GRANTS: dict[str, frozenset[Role]] = {
     "history": _INSIDE,
     "explanation": _INSIDE,
     "board": _INSIDE,
+    "board_past": frozenset({_A, _M}),
     "worklist": _INSIDE,
     "orders": frozenset({_A, _M, _T}),
     "unmatched": frozenset({_A, _M, _T}),

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from actors.domain.events import current
 from actors.domain.instant import instant
-from actors.domain.past import Board
 from actors.domain.replay import replay as rebuilt
 from actors.domain.row import row
 from readingroom.cli.instance import AsJson, Data, Hand, act, instant_given, refuse
@@ -88,7 +87,7 @@ def replay(
             if len(tenants) != 1:
                 refuse("Name the group whose board to show: --tenant.")
             async with hand.inside(tenants[0]) as conn:
-                return await _board(conn, tenants[0], when)
+                return await past.board(conn, tenants[0], when)
         found = []
         for tenant_id in tenants:
             async with hand.inside(tenant_id) as conn:
@@ -123,21 +122,6 @@ def _item(recorded: Recorded) -> dict[str, Any]:
     data = current(recorded.type, recorded.body) | ({"idem": recorded.idem} if recorded.idem else {})
     at = instant(recorded.at)
     return {"version": recorded.version, "type": recorded.type, "at": at, "by": recorded.by, "data": data}
-
-
-async def _board(conn: Connection, tenant_id: str, at: datetime) -> dict[str, Any]:
-    board = Board(await past.midnight(conn, tenant_id, at))
-    async for recorded in past.until(conn, tenant_id, at):
-        board.add(recorded)
-    patients = await past.patients(conn, tenant_id, (s.patient_id for s in board.studies.values() if s.open))
-    sites = {site_id: site.name for site_id, site in (await hydrate.sites(conn, tenant_id)).items()}
-    return {
-        "tenant_id": tenant_id,
-        "at": instant(at),
-        "rows": board.rows(patients, sites),
-        "counters": board.counters(),
-        "readers": board.readers(),
-    }
 
 
 def _print(shown: dict[str, Any]) -> None:

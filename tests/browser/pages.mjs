@@ -77,7 +77,8 @@ async function theViewer(page) {
   const row = page.locator('tr[data-study]', { hasText: 'Offer' }).or(page.locator('tr[data-study]')).first();
   await row.click();
   await page.keyboard.press('Home');
-  while ((await page.getByRole('button', { name: /^Open images/ }).getAttribute('aria-disabled')) === 'true') await page.keyboard.press('j');
+  while ((await page.getByRole('button', { name: /^Open images/ }).getAttribute('aria-disabled')) === 'true')
+    await page.keyboard.press('j');
   await page.keyboard.press('Enter');
   await page.waitForURL(/reading-room/);
   await page.locator('[data-report]').first().waitFor({ timeout: 40_000 });
@@ -109,6 +110,30 @@ async function theBoard(page) {
   await page.fill('input[type=search]', 'olga1');
   await page.locator('.bd-row').nth(0).waitFor();
   expect((await page.locator('.bd-row').count()) === 1, 'the search finds one');
+  await lookBack(page);
+}
+
+async function lookBack(page) {
+  const asOf = async (backS) => {
+    const at = new Date(Date.now() - backS * 1000);
+    const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+    await page.getByLabel(/^As of/).fill(local);
+    await page.getByRole('button', { name: 'Show' }).click();
+  };
+  await asOf(-3600);
+  await page.getByText('This instant is still to come.').waitFor();
+  await asOf(86_400);
+  const past = page.getByRole('region', { name: 'The board as it was' });
+  await past.getByText('Nothing was open.').waitFor();
+  await past.getByRole('button', { name: 'Back to now' }).click();
+  await asOf(0);
+  await past.locator('.bd-row').nth(2).waitFor();
+  expect((await past.getByRole('button').count()) === 1, 'the past can be acted on');
+  const found = await violations(page);
+  expect(found.length === 0, `axe, the board as it was: ${found.join('; ')}`);
+  await picture(page, 'board-past');
+  await past.getByRole('button', { name: 'Back to now' }).click();
+  await page.locator('.bd-tile').first().waitFor();
 }
 
 async function readersAndRules(page) {

@@ -62,6 +62,7 @@ CALLS = {
     "PUT /api/studies/{study_uid}/settle": "MR",
     "GET /api/worklist": "AMRS",
     "GET /api/board": "AMRS",
+    "GET /api/board/past": "AM",
     "GET /api/policy": "AMRS",
     "PUT /api/policy": "AM",
     "GET /api/policy/versions": "AMRS",

@@ -7,6 +7,7 @@ import { Icon } from '../ui/icons';
 import { Account, LiveSign, SoundSwitch } from '../ui/status';
 import { preciseTime, zoneName } from '../ui/time';
 import './board.css';
+import { AsOf, Past, type PastBoard } from './Past';
 import { Readers, Sites } from './People';
 import { Runway } from './Runway';
 import { Studies } from './Studies';
@@ -33,6 +34,7 @@ function Board(): ReactElement {
   const nowMs = useNow();
   const [site, setSite] = useState('');
   const [open, setOpen] = useState<string | null>(null);
+  const [past, setPast] = useState<PastBoard | null>(null);
   const [tab, setTab] = useState<(typeof TABS)[number][0]>('studies');
   useBreachSound(client.counters?.breached);
   const down = client.status === 'offline' || client.status === 'stale';
@@ -76,18 +78,25 @@ function Board(): ReactElement {
         {down ? (
           <p className="bd-note">No connection: this is how it was. It catches up by itself; nothing is lost.</p>
         ) : null}
-        <Tiles />
-        <div className="bd-cols">
-          <div className="bd-main">
-            <Runway site={site} nowMs={nowMs} onOpen={setOpen} />
-            <Studies site={site} nowMs={nowMs} open={open} onOpen={setOpen} />
-          </div>
-          <div className="bd-side">
-            <Readers />
-            <Sites nowMs={nowMs} />
-            <WhatIf sites={sites} nowMs={nowMs} />
-          </div>
-        </div>
+        {past ? (
+          <Past board={past} onBack={() => setPast(null)} />
+        ) : (
+          <>
+            <Tiles />
+            <div className="bd-cols">
+              <div className="bd-main">
+                <Runway site={site} nowMs={nowMs} onOpen={setOpen} />
+                <Studies site={site} nowMs={nowMs} open={open} onOpen={setOpen} />
+              </div>
+              <div className="bd-side">
+                <Readers />
+                <Sites nowMs={nowMs} />
+                <WhatIf sites={sites} nowMs={nowMs} />
+                <AsOf onShow={setPast} />
+              </div>
+            </div>
+          </>
+        )}
       </main>
       <nav className="bd-tabs" aria-label="Parts of the board">
         {TABS.map(([key, words, icon]) => (
