@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MESSAGES = 20_000  # of a host
 _EACH = 1_000  # of an entity
+_RESIDENT = 10_000  # entities in memory; beyond it those go first that had no message for longest
+_LOOKED_AT = 10  # at most, to find one that may go
 
 
 class Cells:
@@ -53,8 +55,12 @@ class Cells:
             raise Overloaded
         cell = self._cells.get(key)
         if cell is None:
-            cell = self._cells[key] = self._make(key)
+            self._make_room()
+            cell = self._make(key)
             meters.ENTITIES[key.kind].inc()
+        else:
+            del self._cells[key]  # the dictionary's order is that of the last messages
+        self._cells[key] = cell
         self._busy[key] += 1
         self._messages += 1
         task = asyncio.create_task(cell.ask(envelope))
@@ -81,6 +87,16 @@ class Cells:
         except TimeoutError:
             return False
         return True
+
+    def _make_room(self) -> None:
+        """Let the longest idle one go when there are too many; of those looked at, who is in use counts as new."""
+        for _ in range(_LOOKED_AT if len(self._cells) >= _RESIDENT else 0):
+            oldest = next(iter(self._cells))
+            cell = self._cells.pop(oldest)
+            if oldest.kind != "tenant" and oldest not in self._busy:
+                meters.ENTITIES[oldest.kind].dec()
+                return
+            self._cells[oldest] = cell
 
     def drop(self, which: Callable[[Key], bool]) -> None:
         """Forget these entities; the journal remembers them."""

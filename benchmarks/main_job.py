@@ -49,7 +49,7 @@ def encoded(
         copy.StudyInstanceUID, copy.SeriesInstanceUID = study_uid, f"{study_uid}.1"
         copy.SOPInstanceUID = f"{study_uid}.1.{index + 1}"
         copy.PatientName, copy.PatientID = patient["name"], patient["mrn"]
-        copy.PatientBirthDate = patient["birth_date"].replace("-", "")
+        copy.PatientBirthDate, copy.PatientSex = patient["birth_date"].replace("-", ""), patient["sex"]
         copy.AccessionNumber = accession
         data = BytesIO()
         copy.save_as(data, implicit_vr=False, little_endian=True, enforce_file_format=False)

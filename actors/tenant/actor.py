@@ -39,7 +39,6 @@ from storage import heads, hydrate, journal
 
 if TYPE_CHECKING:
     from actors.domain.assignment.case import Choice
-    from actors.domain.assignment.record import Record
     from actors.domain.commands import StudyCommand
     from actors.domain.identity import Key
     from actors.domain.policy import Policy
@@ -203,23 +202,17 @@ class TenantActor:
         with tracing.span("decide", waiting=str(len(pool)), readers=str(len(readers))):
             choices = decide(pool, readers, policy.assignment, now.timestamp(), seed, ledger.minutes)
         if choices:
-            made = record(
-                pool, readers, policy.assignment, now.timestamp(), seed, ledger.minutes, version=policy.version
-            )
-            decision_id = self._keep(made)
+            decision_id = str(uuid7())
             for choice in choices:
                 self._offer(ledger, choice, policy, decision_id)
+            rules, minutes = policy.assignment, ledger.minutes
+            made = record(pool, readers, rules, now.timestamp(), seed, minutes, version=policy.version)
+            self._world.spawn(self._experience.keep(decision_id, made))
         if tried := await self._world.directory.shadow(self._key.tenant_id):
             self._shadow.follow(ledger, pool, readers, (policy, choices), tried, now)
         left = [w for w in pool if w.study_uid not in ledger.reserved]
         await self._notices.nobody(ledger, left, readers, self._muster.on_call(), now)
         await self._notices.refused(ledger, left, self._muster.on_call(), now)
-
-    def _keep(self, made: Record) -> str:
-        """Keep what a decision was made of, beside the offers that it leads to; return its name."""
-        decision_id = str(uuid7())
-        self._world.spawn(self._experience.keep(decision_id, made))
-        return decision_id
 
     def _offer(self, ledger: Ledger, choice: Choice, policy: Policy, decision_id: str) -> None:
         study = ledger.studies[choice.study_uid]
@@ -253,7 +246,9 @@ class TenantActor:
         made = record(
             pool, [asking], ledger.rules, now.timestamp(), seed, ledger.minutes, version=policy.version, asking=True
         )
-        explanation = choice.explanation | {"decision_id": self._keep(made), "policy_version": policy.version}
+        decision_id = str(uuid7())
+        self._world.spawn(self._experience.keep(decision_id, made))
+        explanation = choice.explanation | {"decision_id": decision_id, "policy_version": policy.version}
         grant = Grant(me.radiologist_id, str(uuid7()), choice.step, ledger.epoch, choice.over_cap)
         command = Claim(grant, explanation)
         return self._reserve(ledger, choice.study_uid, command, envelope)
