@@ -1,5 +1,6 @@
 """The actors in numbers: activation, memory, asks with and without the journal, failover, timers, a soak; then ten times that.
 
+In three parts, each on a stack of its own when it is asked for alone: ``asks`` (with the soak), ``open``, ``open_x10``.
 Beside them, in the same run, the plain way to use Ray: one Ray actor a study.
 """
 
@@ -30,7 +31,7 @@ from actors.domain.identity import radiologist_key
 from actors.domain.study import Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FEW, MANY = 10_000, 100_000
 READERS, HOT = 100, 100  # entities that are asked; and ten times as many
@@ -41,6 +42,7 @@ FAILOVERS, FAILOVERS_MANY = 8, 4
 WINDOW_S = 30.0
 TOGETHER = 100
 PLAIN = 8  # Ray actors of the baseline
+PARTS = ("asks", "open", "open_x10")
 LEAD_S, SPREAD_S = {FEW: 170, MANY: 330}, 500  # until the first timer is due: to seed, kill, activate, passivate
 IDLE_S = 90.0  # after which entities that nobody asked have left memory
 
@@ -64,18 +66,24 @@ class Run:
     def __init__(self, data: Path) -> None:
         self.room = Room(data)
         self.found: dict[str, float | None] = {}
+        self._empty_mib: float | None = None
 
-    async def measure(self) -> None:
-        """Measure everything, in the order in which it disturbs the rest least."""
+    async def measure(self, parts: Sequence[str]) -> None:
+        """Measure these parts, in the order in which they disturb the rest least."""
+        steps = {
+            "asks": (self._asks, self._plain, self._journalled, self._soak),
+            "open": (self._empty, partial(self._open, "", FEW, FAILOVERS)),
+            "open_x10": (self._empty, partial(self._open, "_x10", MANY, FAILOVERS_MANY)),
+        }
         try:
             await self.room.start()
-            for step in (self._asks, self._plain, self._journalled, self._soak, self._open):
+            for part, step in [(p, step) for p in PARTS if p in parts for step in steps[p]]:
                 began = time.monotonic()
                 try:
                     await step()
                 except Exception:  # noqa: BLE001 - what was measured counts, what was not has no value
                     traceback.print_exc()
-                print(f"{step.__name__} took {time.monotonic() - began:.0f} s", file=sys.stderr)
+                print(f"a step of {part} took {time.monotonic() - began:.0f} s", file=sys.stderr)
         finally:
             await self.room.stop()
 
@@ -126,26 +134,30 @@ class Run:
             await clock.turn()
 
     # -- open studies -------------------------------------------------------------------------
-    async def _open(self) -> None:
+    async def _empty(self) -> None:
+        """Weigh a host that has nothing in memory yet."""
+        if self._empty_mib is None:
+            await self._kill()
+            await asyncio.sleep(5)
+            self._empty_mib = await asyncio.to_thread(self.room.host_mib)
+            self._note("empty_host_mib", self._empty_mib)
+
+    async def _open(self, suffix: str, studies: int, runs: int) -> None:
         """Open studies with timers: how fast they come into memory, what they weigh, whether their timers keep time."""
-        await self._kill()
-        await asyncio.sleep(5)
-        empty = await asyncio.to_thread(self.room.host_mib)
-        self._note("empty_host_mib", empty)
-        for suffix, studies, runs in (("", FEW, FAILOVERS), ("_x10", MANY, FAILOVERS_MANY)):
-            await self.room.seed(studies, first=soon(LEAD_S[studies]), spread=timedelta(seconds=SPREAD_S))
-            away = [await self._kill() for _ in range(runs)]
-            self._note(f"failover_s_median{suffix}", median(away))
-            began = time.monotonic()
-            await in_turn([partial(self.room.probe, study_of(n)) for n in range(studies)], TOGETHER)
-            self._note(f"activate_per_s{suffix}", studies / (time.monotonic() - began))
-            active = await asyncio.to_thread(self.room.host_mib) - empty
-            self._note(f"active_{studies // 1000}k_mib", active)
-            said = await self._idle(studies)
-            weight = await asyncio.to_thread(self.room.host_mib) - empty
-            self._note(f"open_{studies // 1000}k_mib", weight)
-            self._note(f"timers_armed{suffix}", said["timers"])
-            await self._timers(suffix)
+        empty = self._empty_mib or 0.0
+        await self.room.seed(studies, first=soon(LEAD_S[studies]), spread=timedelta(seconds=SPREAD_S))
+        away = [await self._kill() for _ in range(runs)]
+        self._note(f"failover_s_median{suffix}", median(away))
+        began = time.monotonic()
+        await in_turn([partial(self.room.probe, study_of(n)) for n in range(studies)], TOGETHER)
+        self._note(f"activate_per_s{suffix}", studies / (time.monotonic() - began))
+        active = await asyncio.to_thread(self.room.host_mib) - empty
+        self._note(f"active_{studies // 1000}k_mib", active)
+        said = await self._idle(studies)
+        weight = await asyncio.to_thread(self.room.host_mib) - empty
+        self._note(f"open_{studies // 1000}k_mib", weight)
+        self._note(f"timers_armed{suffix}", said["timers"])
+        await self._timers(suffix)
 
     async def _idle(self, studies: int) -> dict[str, Any]:
         """Wait until studies that nobody asks have left memory; return what the host says of itself."""
@@ -264,17 +276,17 @@ def rows(found: dict[str, float | None]) -> Iterator[harness.Row]:
         yield harness.Row(f"{ours}_to_ray_actor", ratio, "ratio", None, "higher")
 
 
-def measure() -> Iterator[harness.Row]:
-    """Run a stack in a throw-away directory."""
+def measure(parts: Sequence[str]) -> Iterator[harness.Row]:
+    """Run a stack in a throw-away directory; a part that was not asked for has no rows."""
     data = Path(tempfile.mkdtemp(prefix="rr-bench-", dir="/tmp"))
     data.chmod(0o711)
     run = Run(data)
     try:
-        asyncio.run(run.measure())
-        yield from rows(run.found)
+        asyncio.run(run.measure(parts))
+        yield from (row for row in rows(run.found) if row.value is not None or set(parts) == set(PARTS))
     finally:
         shutil.rmtree(data, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    harness.main("actors", measure)
+    harness.main("actors", measure, PARTS)

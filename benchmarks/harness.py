@@ -48,12 +48,15 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else None
 
 
-def main(name: str, measure: Callable[[], Iterable[Row]]) -> None:
-    """Measure and print; exits 0 whenever it could measure."""
+def main(name: str, measure: Callable[..., Iterable[Row]], parts: Sequence[str] = ()) -> None:
+    """Measure and print; exits 0 whenever it could measure. Of what has ``parts`` some may be asked for: they add up."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    as_json = parser.parse_args().json
-    rows = list(measure())
+    if parts:
+        parser.add_argument("--part", action="append", choices=parts, help="only this one; may be given again")
+    given = parser.parse_args()
+    as_json = given.json
+    rows = list(measure(*([given.part or list(parts)] if parts else [])))
     if not as_json:
         for row in rows:
             value = "-" if row.value is None else f"{row.value:,.1f}"
