@@ -196,6 +196,7 @@ def start_postgres(settings: Settings, *, fsync: bool = True) -> subprocess.Pope
         "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
         "max_wal_size": "512MB",
+        "autovacuum_naptime": "10s",  # an instance is new once: its plans should not be those of empty tables for long
     }
     command = [postgres_bin("postgres"), "-D", str(settings.data / "postgres"), "-k", str(settings.run), "-p", "5432"]
     for name, value in options.items():

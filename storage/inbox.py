@@ -26,15 +26,21 @@ SELECT i.inbox_id, i.tenant_id, i.study_uid, i.body
  ORDER BY inbox_id
  LIMIT 5000
 """
+# One study after the other, each part by its key: OFFSET 0 keeps the planner, which knows nothing of new tables, from
+# joining all patients of a tenant with all its studies.
 STORED = """
 SELECT x.tenant_id, x.study_uid, coalesce(d.images, 0) AS images,
        rr.announced(x.tenant_id, coalesce(d.site_id, s.site_id), coalesce(d.header_study_uid, x.study_uid)) AS expected,
        p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex
   FROM unnest($1::text[], $2::text[]) AS x(tenant_id, study_uid)
-  LEFT JOIN rr.dicom_study d ON d.tenant_id = x.tenant_id AND d.study_uid = x.study_uid
-  LEFT JOIN rr.study s ON s.tenant_id = x.tenant_id AND s.study_uid = x.study_uid AND d.study_uid IS NULL
-  JOIN rr.patient n ON n.tenant_id = x.tenant_id AND n.patient_id = coalesce(d.patient_id, s.patient_id)
-  JOIN rr.patient p ON p.tenant_id = x.tenant_id AND p.patient_id = coalesce(n.survivor, n.patient_id)
+  LEFT JOIN LATERAL (SELECT d.study_uid, d.images, d.site_id, d.header_study_uid, d.patient_id FROM rr.dicom_study d
+                      WHERE d.tenant_id = x.tenant_id AND d.study_uid = x.study_uid OFFSET 0) AS d ON true
+  LEFT JOIN LATERAL (SELECT s.site_id, s.patient_id FROM rr.study s
+                      WHERE s.tenant_id = x.tenant_id AND s.study_uid = x.study_uid AND d.study_uid IS NULL OFFSET 0) AS s ON true
+ CROSS JOIN LATERAL (SELECT coalesce(n.survivor, n.patient_id) AS patient_id FROM rr.patient n
+                      WHERE n.tenant_id = x.tenant_id AND n.patient_id = coalesce(d.patient_id, s.patient_id) OFFSET 0) AS n
+ CROSS JOIN LATERAL (SELECT p.patient_id, p.name, p.mrn, p.issuer, p.birth_date, p.sex FROM rr.patient p
+                      WHERE p.tenant_id = x.tenant_id AND p.patient_id = n.patient_id OFFSET 0) AS p
 """
 
 
