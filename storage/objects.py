@@ -125,6 +125,31 @@ class ObjectStore:
             file.close()
             raise
 
+    def piece(
+        self, name: str, span: tuple[int, int], *, before: int = 0, after: int = 0, wait: bool = True
+    ) -> memoryview:
+        """Return bytes of a stored file, fewer at its end, with room around them: one buffer, ready to be sent.
+
+        Args:
+            name: the file's.
+            span: where they begin in it, and how many.
+            before: bytes of room before them.
+            after: bytes of room after them.
+            wait: for the disk; off where an event loop would wait with it.
+
+        Raises:
+            BlockingIOError: not to be had without waiting.
+            OSError: as :meth:`open`.
+        """
+        start, size = span
+        with self.open(name) as file:
+            if isinstance(file, Unsealed) and start < min(file.size, start + size):
+                return file.piece(start, min(file.size, start + size), before=before, after=after, wait=wait)
+            if not wait:
+                raise BlockingIOError
+            file.seek(start)
+            return memoryview(bytearray(before) + file.read(size) + bytes(after))
+
     def verify(self, name: str, sha256: bytes) -> bool:
         """Whether the data set on disk is still what was received."""
         seen = hashlib.sha256()

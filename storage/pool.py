@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,6 +33,10 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _begin(tenants: str, sites: str, isolation: str = "READ COMMITTED", *, generic: bool = False) -> str:
+    return _BEGIN.format(isolation, _quoted(tenants), _quoted(sites), _GENERIC if generic else "")
+
+
 async def _keep(_: Any) -> None:
     """Reset nothing: whatever a transaction set ended with it, and asyncpg rolls an open one back by itself."""
 
@@ -42,6 +47,7 @@ class Database:
     def __init__(self, dsn: str, *, min_size: int = 1, max_size: int = 4) -> None:
         self._dsn, self._min, self._max = dsn, min_size, max_size
         self._pool: asyncpg.Pool[Any] | None = None
+        self._ending: set[asyncio.Task[None]] = set()  # transactions that nobody waits for
 
     async def open(self) -> Database:
         """Connect; raises OSError or asyncpg.PostgresError when the database is away."""
@@ -69,11 +75,13 @@ class Database:
     ) -> AsyncIterator[Connection]:
         """A transaction that sees these tenants; ``sites`` None means every site of theirs, ``generic`` as :meth:`view`."""
         names = "*" if sites is None else literal(sites)
-        async with self._transaction(literal(tenants), names, generic=generic) as conn:
+        async with self._transaction(_begin(literal(tenants), names, generic=generic)) as conn:
             yield conn
 
     @asynccontextmanager
-    async def view(self, who: Principal, *, snapshot: bool = False, generic: bool = False) -> AsyncIterator[Connection]:
+    async def view(
+        self, who: Principal, *, snapshot: bool = False, generic: bool = False, only_read: bool = False
+    ) -> AsyncIterator[Connection]:
         """A transaction that sees what the session may see.
 
         Args:
@@ -81,18 +89,17 @@ class Database:
             snapshot: read one instant throughout.
             generic: plan each statement once, whatever its parameters; for statements put together from what is asked,
                 where planning would take longer than finding.
+            only_read: nothing is written, so that nobody waits for its end.
         """
         sites = "*" if who.all_sites else literal(sorted(who.sites))
         isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
         tenants = literal([who.tenant_id] if who.tenant_id else [])
-        async with self._transaction(tenants, sites, isolation, generic=generic) as conn:
+        begin = _begin(tenants, sites, isolation, generic=generic)
+        async with self._read(begin) if only_read else self._transaction(begin) as conn:
             yield conn
 
     @asynccontextmanager
-    async def _transaction(
-        self, tenants: str, sites: str, isolation: str = "READ COMMITTED", *, generic: bool = False
-    ) -> AsyncIterator[Connection]:
-        begin = _BEGIN.format(isolation, _quoted(tenants), _quoted(sites), _GENERIC if generic else "")
+    async def _transaction(self, begin: str) -> AsyncIterator[Connection]:
         async with self.pool.acquire() as conn:
             await conn.execute(begin)
             try:
@@ -102,3 +109,21 @@ class Database:
                     await conn.execute("ROLLBACK")
                 raise
             await conn.execute("COMMIT")
+
+    @asynccontextmanager
+    async def _read(self, begin: str) -> AsyncIterator[Connection]:
+        conn = await self.pool.acquire()
+        try:
+            await conn.execute(begin)
+            yield conn
+        finally:
+            ending = asyncio.create_task(self._end(conn))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    async def _end(self, conn: Connection) -> None:
+        try:
+            with suppress(*AWAY):  # gone with its connection
+                await conn.execute("ROLLBACK")
+        finally:
+            await self.pool.release(conn)

@@ -9,6 +9,7 @@ so nonces never repeat under one.
 from __future__ import annotations
 
 import io
+import os
 from typing import BinaryIO, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -98,7 +99,7 @@ class Unsealed(Spans):
     def __init__(self, file: BinaryIO, key: bytes, held: bytes | None = None) -> None:
         super().__init__()
         self._file, self._cipher, self._held = file, AESGCM(key), held
-        stored = file.seek(0, io.SEEK_END) - HEAD_BYTES
+        self._stored = stored = file.seek(0, io.SEEK_END) - HEAD_BYTES
         self._segments = stored // _SEALED if held is not None else max(1, -(-stored // _SEALED))
         self.size = stored - TAG * self._segments + len(held or b"")
         if held is None and self.size <= (self._segments - 1) * SEGMENT and self._segments > 1:
@@ -114,38 +115,75 @@ class Unsealed(Spans):
             Damaged: a segment is not what was written.
         """
         first, last = start // SEGMENT, (stop - 1) // SEGMENT
-        parts = self._plain(first, last)
-        if len(parts) == 1:
-            return parts[0][start - first * SEGMENT : stop - first * SEGMENT]
-        parts[0] = parts[0][start - first * SEGMENT :]
-        parts[-1] = parts[-1][: stop - last * SEGMENT]
-        return b"".join(parts)
+        if first != last:
+            return bytes(self.piece(start, stop))
+        if first != self._open[0]:  # small reads follow each other
+            end = min(self.size, (first + 1) * SEGMENT)
+            self._open = (first, bytes(self.piece(first * SEGMENT, end)))
+        return self._open[1][start - first * SEGMENT : stop - first * SEGMENT]
+
+    def piece(self, start: int, stop: int, *, before: int = 0, after: int = 0, wait: bool = True) -> memoryview:
+        """Return a span, not empty, decrypted in place with room for what is sent before and after it.
+
+        Args:
+            start: where it begins in the file.
+            stop: where it ends, within the file.
+            before: bytes of room before it.
+            after: bytes of room after it.
+            wait: for the disk.
+
+        Raises:
+            BlockingIOError: not to be had without waiting.
+            Damaged: a segment is not what was written.
+        """
+        first, last = start // SEGMENT, (stop - 1) // SEGMENT
+        base = first * SEGMENT
+        lead = max(0, before - (start - base))
+        end = max(min(self.size, (last + 1) * SEGMENT), stop + after) - base
+        room = memoryview(bytearray(lead + end))
+        plain = room[lead:]
+        inside = min(last, self._segments - 1)
+        if first <= inside:
+            sealed = memoryview(self._read(first, inside, wait=wait))
+            for at, number in enumerate(range(first, inside + 1)):
+                self._one(number, sealed[at * _SEALED : (at + 1) * _SEALED], plain[at * SEGMENT :])
+        if last >= self._segments and self._held is not None:
+            at = (last - first) * SEGMENT
+            plain[at : at + len(self._held)] = self._held
+        begin = lead + start - base
+        return room[begin - before : begin + stop - start + after]
 
     def close(self) -> None:
         if not self.closed:
             self._file.close()
         super().close()
 
-    def _plain(self, first: int, last: int) -> list[bytes]:
-        if first == last == self._open[0]:
-            return [self._open[1]]
-        inside = min(last, self._segments - 1)
-        parts: list[bytes] = []
-        if first <= inside:
-            self._file.seek(HEAD_BYTES + first * _SEALED)
-            sealed = memoryview(self._file.read((inside - first + 1) * _SEALED))
-            parts = [
-                self._one(number, sealed[(number - first) * _SEALED : (number - first + 1) * _SEALED])
-                for number in range(first, inside + 1)
-            ]
-        if last >= self._segments and self._held is not None:
-            parts.append(self._held)
-        self._open = (last, parts[-1])
-        return parts
+    def _read(self, first: int, last: int, *, wait: bool) -> bytes | bytearray:
+        at, size = HEAD_BYTES + first * _SEALED, (last - first + 1) * _SEALED
+        if not wait:
+            return _at_once(self._file, at, min(size, self._stored - first * _SEALED))
+        self._file.seek(at)
+        return self._file.read(size)
 
-    def _one(self, number: int, sealed: memoryview) -> bytes:
+    def _one(self, number: int, sealed: memoryview, plain: memoryview) -> None:
         last = self._held is None and number == self._segments - 1
         try:
-            return self._cipher.decrypt(_nonce(number, last=last), sealed, None)
+            self._cipher.decrypt_into(_nonce(number, last=last), sealed, None, plain[: max(0, len(sealed) - TAG)])
         except (InvalidTag, ValueError) as exc:
             raise Damaged("a segment is not what was written") from exc
+
+
+def _at_once(file: BinaryIO, at: int, size: int) -> bytearray:
+    """Return bytes that are in memory already, so that an event loop may read them.
+
+    Raises:
+        BlockingIOError: they are not, or the file system cannot tell.
+    """
+    data = bytearray(size)
+    try:
+        done = os.preadv(file.fileno(), [data], at, os.RWF_NOWAIT)
+    except OSError as exc:
+        raise BlockingIOError(*exc.args) from exc
+    if done < size:
+        raise BlockingIOError
+    return data

@@ -48,16 +48,17 @@ class Openings:
     def __init__(self) -> None:
         self._until: dict[tuple[str, str, str], float] = {}
 
+    def noted(self, who: Principal, study_uid: str) -> bool:
+        """Whether an opening was recorded so lately that nothing needs to be written."""
+        return self._until.get((who.tenant_id, who.user_id, study_uid), 0.0) > time.monotonic()
+
     async def note(self, conn: Connection, who: Principal, study_uid: str) -> None:
         """Record an opening in the transaction that reads the study, before anything of it is sent."""
-        key, now = (who.tenant_id, who.user_id, study_uid), time.monotonic()
-        if self._until.get(key, 0.0) > now:
-            return
         if await dicom.opened(conn, who, study_uid):
             log.info("study_opened", tenant_id=who.tenant_id, user_id=who.user_id, study_uid=study_uid)
         if len(self._until) >= _MOST:
             self._until.clear()
-        self._until[key] = now + OPENING_S
+        self._until[who.tenant_id, who.user_id, study_uid] = time.monotonic() + OPENING_S
 
 
 class Reader:
@@ -128,9 +129,11 @@ class Reader:
             raise NotFound
         if not who.user_id:
             raise Forbidden
-        async with self._db.view(who) as conn:
+        noted = self._openings.noted(who, uids[0])
+        async with self._db.view(who, only_read=noted) as conn:
             found = [await find(conn, who, *uids) for find in finders]
             if not found[0]:
                 raise NotFound
-            await self._openings.note(conn, who, uids[0])
+            if not noted:
+                await self._openings.note(conn, who, uids[0])
         return found

@@ -11,8 +11,11 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from typing import TypeAlias
 
     from storage.dicom import Stored
+
+    Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _YEAR_S = 31_536_000
 VARY = "Accept, Cookie, Authorization"  # another session in the same browser starts afresh
@@ -49,6 +52,16 @@ async def sending(request: web.Request, answer: web.StreamResponse) -> AsyncIter
             request.transport.abort()
         raise
     await answer.write_eof()
+
+
+async def whole(request: web.Request, headers: dict[str, str], body: Buffer) -> web.StreamResponse:
+    """Send an answer that is there as a whole, without another copy of it."""
+    answer = web.StreamResponse(headers=headers)
+    answer.content_length = len(body)
+    async with sending(request, answer):
+        if request.method != "HEAD":
+            await answer.write(body)
+    return answer
 
 
 def cached(place: Stored, *variant: str) -> dict[str, str]:

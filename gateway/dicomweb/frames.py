@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from actors.domain.errors import NotFound
 from gateway.dicomweb import bulk, pixeldata
-from gateway.dicomweb.answer import Multipart, cached, sending, unchanged
+from gateway.dicomweb.answer import Multipart, cached, sending, unchanged, whole
 from gateway.dicomweb.decode import decode
 from gateway.dicomweb.negotiation import frames_form
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 _BATCH = 16  # frames read at a time
 _MOST = 5000  # frames of one request
+_LAYOUTS = 2048  # that are remembered
 
 
 def numbers(text: str) -> list[int]:
@@ -46,7 +46,7 @@ class Images:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._layout = lru_cache(maxsize=2048)(self._locate)
+        self._layouts: dict[tuple[str, str], Layout] = {}
 
     def value(self, place: Stored, name: str) -> bytes | None:
         """Return the bytes of an element that headers leave out (blocking)."""
@@ -64,10 +64,45 @@ class Images:
         Raises:
             NotAcceptable: it is no image, or one that cannot be read.
         """
+        key = (place.path, place.transfer_syntax)
         try:
-            return self._layout(place.path, place.transfer_syntax)
+            layout = self._layouts.get(key) or self._locate(*key)
         except pixeldata.Unreadable as exc:
             raise NotAcceptable(f"This instance has no frames that can be read: {exc}.") from exc
+        if len(self._layouts) >= _LAYOUTS:
+            self._layouts.pop(next(iter(self._layouts)), None)
+        self._layouts[key] = layout
+        return layout
+
+    def message(
+        self, place: Stored, number: int, many: Multipart | None, *heading: str, wait: bool
+    ) -> memoryview | None:
+        """Return a frame as stored as the whole body of an answer, in one buffer that it was decrypted into.
+
+        Args:
+            place: of the instance.
+            number: of the frame, from 1.
+            many: the message that it is the only part of; None: it comes alone.
+            heading: type and location of the part.
+            wait: for the disk.
+
+        Raises:
+            BlockingIOError: not to be had without waiting.
+            NotFound: there are fewer frames.
+            NotAcceptable: it is no image, or one that cannot be read.
+        """
+        if not wait and (place.path, place.transfer_syntax) not in self._layouts:
+            raise BlockingIOError
+        span = _extent(self.layout(place), place.transfer_syntax, number)
+        if span is None:
+            return None
+        head, end = (b"", b"") if many is None else (many.head(heading[0], span[1], heading[1]), b"\r\n" + many.end)
+        body = self._store.piece(place.path, span, before=len(head), after=len(end), wait=wait)
+        if len(body) != len(head) + span[1] + len(end):
+            return None
+        body[: len(head)] = head
+        body[len(body) - len(end) :] = end
+        return body
 
     def frames(self, place: Stored, wanted: Sequence[int], *, stored: bool = True) -> list[bytes]:
         """Return frames as stored, or made native and little endian (blocking).
@@ -77,6 +112,8 @@ class Images:
             NotAcceptable: they cannot be read or decoded.
         """
         layout = self.layout(place)
+        if max(wanted) > layout.count:
+            raise NotFound(f"There are {layout.count} frames.")
         with self._store.open(place.path) as file:
             source, _ = pixeldata.open_data(file, place.transfer_syntax)
             found = [pixeldata.frame(source, layout, number) for number in wanted]
@@ -91,6 +128,26 @@ class Images:
             ]
         except pixeldata.Unreadable as exc:
             raise NotAcceptable(f"The frame cannot be made native: {exc}.") from exc
+
+
+def _extent(layout: Layout, transfer_syntax: str, number: int) -> tuple[int, int] | None:
+    """Return offset and size of a frame that lies in its file as it is sent; None when it must be put together.
+
+    Raises:
+        NotFound: there are fewer frames.
+    """
+    if not 1 <= number <= layout.count:
+        raise NotFound(f"There are {layout.count} frames.")
+    if transfer_syntax == pixeldata.DEFLATED or layout.big:
+        return None
+    if layout.encapsulated:
+        pieces = layout.fragments[number - 1]
+        return pieces[0] if len(pieces) == 1 else None
+    first, odd = divmod((number - 1) * layout.shape.bits, 8)
+    last = -(-number * layout.shape.bits // 8)
+    if odd or last > layout.pixels.length:
+        return None
+    return layout.pixels.offset + first, last - first
 
 
 class Frames:
@@ -108,10 +165,9 @@ class Frames:
         kept = cached(place, "frames", request.match_info["frames"], str(form))
         if (answer := unchanged(request, kept)) is not None:
             return answer
-        count = (await asyncio.to_thread(self._images.layout, place)).count
-        if max(wanted) > count:
-            raise NotFound(f"There are {count} frames.")
         if len(wanted) == 1:
+            if form.stored and (sent := await self._as_it_lies(request, place, wanted[0], form, kept)) is not None:
+                return sent
             [data] = await self._read(place, wanted, form)
             if not form.multipart:
                 return web.Response(body=data, headers=kept | {"Content-Type": form.content_type})
@@ -119,6 +175,20 @@ class Frames:
             body = many.part(form.content_type, data, str(request.rel_url)) + many.end
             return web.Response(body=body, headers=kept | {"Content-Type": many.content_type})
         return await self._stream(request, place, wanted, form, kept)
+
+    async def _as_it_lies(
+        self, request: web.Request, place: Stored, number: int, form: Form, kept: dict[str, str]
+    ) -> web.StreamResponse | None:
+        """Answer with a frame that need not be put together: at once when it is in memory, else from a thread."""
+        many = Multipart(form.media) if form.multipart else None
+        asked = (place, number, many, form.content_type, str(request.rel_url))
+        try:
+            body = self._images.message(*asked, wait=False)
+        except BlockingIOError:
+            body = await asyncio.to_thread(self._images.message, *asked, wait=True)
+        if body is None:
+            return None
+        return await whole(request, kept | {"Content-Type": many.content_type if many else form.content_type}, body)
 
     async def _read(self, place: Stored, wanted: Sequence[int], form: Form) -> list[bytes]:
         if form.stored:

@@ -9,13 +9,14 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiohttp import web
 
-from gateway.dicomweb.answer import tagged, unchanged
+from gateway.dicomweb.answer import tagged, unchanged, whole
 from gateway.dicomweb.negotiation import JSON, want_json
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+    from aiohttp import web
 
     from actors.domain.identity import Principal
     from gateway.dicomweb.access import Reader
@@ -26,26 +27,35 @@ _INSTANCE = 3  # UIDs that name an instance
 _LEFT_OUT = re.compile(r'\{"vr": "(?:O[BDFLVW]|UN)"\}')  # as PostgreSQL prints jsonb
 
 
+class Body:
+    """What is sent, and its headers: the tag of a large body takes longer than finding it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.headers = tagged(data) | {"Content-Type": JSON}
+
+
 class Kept:
     """Bodies by what they are of; the one asked for longest ago goes first."""
 
     def __init__(self, most: int = MAX_BYTES) -> None:
         self._most, self._bytes = most, 0
-        self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._bodies: OrderedDict[Hashable, Body] = OrderedDict()
 
-    def get(self, key: Hashable) -> bytes | None:
+    def get(self, key: Hashable) -> Body | None:
         """Return a body, if it is still there."""
         body = self._bodies.get(key)
         if body is not None:
             self._bodies.move_to_end(key)
         return body
 
-    def put(self, key: Hashable, body: bytes) -> None:
+    def put(self, key: Hashable, body: Body) -> None:
         """Keep a body, in place of the one of that key."""
-        self._bytes += len(body) - len(self._bodies.pop(key, b""))
+        before = self._bodies.pop(key, None)
+        self._bytes += len(body.data) - (0 if before is None else len(before.data))
         self._bodies[key] = body
         while self._bytes > self._most:
-            self._bytes -= len(self._bodies.popitem(last=False)[1])
+            self._bytes -= len(self._bodies.popitem(last=False)[1].data)
 
 
 class Metadata:
@@ -58,37 +68,38 @@ class Metadata:
         """Give the headers in order, as DICOM JSON."""
         given = request.match_info
         uids = tuple(given[name] for name in ("study", "series", "instance") if name in given)
-        body = await self._body(who, uids, f"{request.scheme}://{request.host}/dicom-web/studies/")
+        body: Body = await self._body(who, uids, f"{request.scheme}://{request.host}/dicom-web/studies/")
         want_json(request)
-        headers = tagged(body)
+        headers = dict(body.headers)
         if (answer := unchanged(request, headers)) is not None:
             return answer
-        if len(body) > _COMPRESS and "gzip" in request.headers.get("Accept-Encoding", ""):
+        data = body.data
+        if len(data) > _COMPRESS and "gzip" in request.headers.get("Accept-Encoding", ""):
             headers["Content-Encoding"] = "gzip"
-            body = await self._packed(headers["ETag"], body)
-        return web.Response(body=body, content_type=JSON, headers=headers)
+            data = await self._packed(headers["ETag"], data)
+        return await whole(request, headers, data)
 
-    async def _body(self, who: Principal, uids: tuple[str, ...], base: str) -> bytes:
+    async def _body(self, who: Principal, uids: tuple[str, ...], base: str) -> Body:
         """Return the answer; whether it may be seen is asked each time, what it says only after a change.
 
         Raises:
             NotFound: not in view.
         """
         if len(uids) == _INSTANCE:
-            return _made(await self._reader.headers(who, *uids), base)
+            return Body(_made(await self._reader.headers(who, *uids), base))
         key = (who.tenant_id, uids, base, await self._reader.edition(who, *uids))
         body = self._kept.get(key)
         if body is None:
-            body = _made(await self._reader.headers(who, *uids), base)
+            body = Body(_made(await self._reader.headers(who, *uids), base))
             self._kept.put(key, body)
         return body
 
     async def _packed(self, tag: str, body: bytes) -> bytes:
         packed = self._kept.get(tag)
         if packed is None:
-            packed = await asyncio.to_thread(gzip.compress, body, _QUICK)
+            packed = Body(await asyncio.to_thread(gzip.compress, body, _QUICK))
             self._kept.put(tag, packed)
-        return packed
+        return packed.data
 
 
 def _made(headers: list[str], base: str) -> bytes:

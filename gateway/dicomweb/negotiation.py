@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.dicomweb.problem import NotAcceptable
@@ -83,7 +84,12 @@ def _quality(text: str) -> float:
 def accepted(request: web.Request) -> list[Range]:
     """Return what the request accepts; a query parameter ``accept`` wins over the header (PS3.18 8.3.3.1)."""
     text = request.query.get("accept") or ",".join(request.headers.getall("Accept", ["*/*"]))
-    return parse(text) or [Range("*/*")]
+    return _remembered(text)
+
+
+@lru_cache(maxsize=256)  # clients say the same again and again
+def _remembered(accept: str) -> list[Range]:
+    return parse(accept) or [Range("*/*")]
 
 
 def media_of(transfer_syntax: str) -> str:

@@ -60,7 +60,7 @@ class Qido:
 
     async def _answer(self, request: web.Request, who: Principal, level: str) -> web.StreamResponse:
         study_uid, series_uid = request.match_info.get("study"), request.match_info.get("series")
-        async with self._db.view(who, generic=True) as conn:
+        async with self._db.view(who, generic=True, only_read=True) as conn:
             if study_uid is not None and not await _seen(conn, who, study_uid, series_uid):
                 raise NotFound
             want_json(request)

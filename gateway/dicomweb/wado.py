@@ -21,11 +21,35 @@ if TYPE_CHECKING:
     from storage.objects import ObjectStore
 
 _CHUNK, _WHOLE = 1 << 18, 4 << 20  # bytes read at a time; read at once
+_AHEAD = 2 << 20  # bytes read in one go while others are written
 
 
 def _uids(request: web.Request) -> tuple[str, ...]:
     given = request.match_info
     return tuple(given[name] for name in ("study", "series", "instance") if name in given)
+
+
+def _heading(many: Multipart, place: Stored, size: int) -> bytes:
+    location = f"/dicom-web/studies/{place.study_uid}/series/{place.series_uid}/instances/{place.sop_uid}"
+    return many.head(f"{DICOM}; transfer-syntax={place.transfer_syntax}", size, location)
+
+
+def _is_long(group: list[Stored]) -> bool:
+    """Whether this is one instance that is too long to be held in memory, and sent as it lies."""
+    return len(group) == 1 and group[0].size > _WHOLE and group[0].study_uid == group[0].header_study_uid
+
+
+def _grouped(places: list[Stored]) -> list[list[Stored]]:
+    """Return instances in groups that are read in one go; a long one is alone."""
+    groups: list[list[Stored]] = []
+    room = 0
+    for place in places:
+        room -= place.size
+        if room < 0:
+            groups.append([])
+            room = _AHEAD - place.size
+        groups[-1].append(place)
+    return groups
 
 
 class Wado:
@@ -61,19 +85,46 @@ class Wado:
         return sent
 
     async def _parts(self, request: web.Request, places: list[Stored]) -> web.StreamResponse:
+        """Send instances as parts; while some are written, the next are read and decrypted in a thread."""
         many = Multipart(DICOM)
-        headers = {"Content-Type": many.content_type, "Cache-Control": "private, no-cache"}
-        answer = web.StreamResponse(headers=headers)
+        answer = web.StreamResponse(headers={"Content-Type": many.content_type, "Cache-Control": "private, no-cache"})
+        if all(place.study_uid == place.header_study_uid for place in places):  # else its length shows when it is made
+            answer.content_length = sum(len(_heading(many, p, p.size)) + p.size + 2 for p in places) + len(many.end)
         async with sending(request, answer):
-            for place in places:
-                data = await self._rewritten(place)
-                size = place.size if data is None else len(data)
-                location = f"/dicom-web/studies/{place.study_uid}/series/{place.series_uid}/instances/{place.sop_uid}"
-                await answer.write(many.head(f"{DICOM}; transfer-syntax={place.transfer_syntax}", size, location))
-                await self._write(answer, place, data, 0, size)
-                await answer.write(b"\r\n")
-            await answer.write(many.end)
+            groups = _grouped(places) if request.method != "HEAD" else []
+            ahead = asyncio.ensure_future(asyncio.to_thread(self._messages, many, groups[0] if groups else []))
+            try:
+                for at, group in enumerate(groups):
+                    bodies, following = await ahead, groups[at + 1] if at + 1 < len(groups) else []
+                    if following:
+                        ahead = asyncio.ensure_future(asyncio.to_thread(self._messages, many, following))
+                    for body in bodies:
+                        await answer.write(body)
+                    if not bodies:
+                        [place] = group
+                        await answer.write(_heading(many, place, place.size))
+                        await self._write(answer, place, None, 0, place.size)
+                        await answer.write(b"\r\n")
+            finally:
+                await asyncio.gather(ahead, return_exceptions=True)
+            if groups:
+                await answer.write(many.end)
         return answer
+
+    def _messages(self, many: Multipart, places: list[Stored]) -> list[memoryview]:
+        """Return instances as parts, each in a buffer of its own (blocking); none when it is one to be sent in pieces."""
+        return [] if _is_long(places) else [self._message(many, place) for place in places]
+
+    def _message(self, many: Multipart, place: Stored) -> memoryview:
+        if place.study_uid != place.header_study_uid:
+            data = self._renamed(place)
+            return memoryview(_heading(many, place, len(data)) + data + b"\r\n")
+        head = _heading(many, place, place.size)
+        body = self._store.piece(place.path, (0, place.size), before=len(head), after=2)
+        if len(body) < len(head) + place.size + 2:
+            raise ConnectionResetError("a stored file is shorter than its row says")
+        body[: len(head)], body[-2:] = head, b"\r\n"
+        return body
 
     async def _rewritten(self, place: Stored) -> bytes | None:
         """Return the bytes of an instance of a study kept apart, under our UID; None for all others."""
@@ -81,10 +132,8 @@ class Wado:
             return None
         return await asyncio.to_thread(self._renamed, place)
 
-    def _part(self, place: Stored, start: int, stop: int) -> bytes:
-        with self._store.open(place.path) as file:
-            file.seek(start)
-            data = file.read(stop - start)
+    def _part(self, place: Stored, start: int, stop: int) -> memoryview:
+        data = self._store.piece(place.path, (start, stop - start))
         if len(data) < stop - start:
             raise ConnectionResetError("a stored file is shorter than its row says")
         return data
