@@ -7,6 +7,7 @@ import re
 import threading
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -65,6 +66,7 @@ class Header:
         return next((found for item in items if (found := dicom_json.first(item, _tag(keyword)))), "")
 
 
+@cache
 def _tag(keyword: str) -> str:
     tag = tag_for_keyword(keyword)
     if tag is None:
