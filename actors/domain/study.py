@@ -170,8 +170,8 @@ class Study:
         second = self.second
         if second is None or (second.kind is SecondKind.DOUBLE and second.state is SecondState.DECIDED):
             return self.assigned_to
-        if second.state is SecondState.DISCORDANT and second.adjudicate:
-            return self.assigned_to
+        if second.state is SecondState.DISCORDANT:
+            return self.assigned_to if second.adjudicate else None
         return None if second.hidden else second.readings[0].radiologist_id
 
     @property

@@ -62,14 +62,18 @@ class Room:
 
     def order(self, **fields: Any) -> dict[str, Any]:
         """Place an order as the manager and return its row."""
-        request = Request(
-            f"{self.base}/api/orders",
-            json.dumps(fields).encode(),
-            {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
-        )
+        return self._ask("POST", "/api/orders", fields)
+
+    def policy(self, **fields: Any) -> None:
+        """Set the group's policy as the manager."""
+        self._ask("PUT", "/api/policy", fields)
+
+    def _ask(self, method: str, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+        head = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        request = Request(self.base + path, json.dumps(fields).encode(), head, method=method)
         with urlopen(request, timeout=10) as answer:
-            row: dict[str, Any] = json.load(answer)
-        return row
+            said: dict[str, Any] = json.load(answer)
+        return said
 
     def head_ct(self, name: str, order: dict[str, Any], slices: int = 28) -> list[str]:
         """Write the head CT of an order to files and return their names, in order."""

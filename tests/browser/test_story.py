@@ -59,3 +59,30 @@ def test_pages_work_by_keyboard_and_hold_up_to_axe(room: Room) -> None:
         twice={"email": TWICE, "password": PASSWORD},
         send=room.storescu(room.head_ct("pages", orders[0])[:3]),
     )
+
+
+def test_a_blind_second_reader_signs_before_the_two_readings_are_compared(room: Room) -> None:
+    second = "nora@night.example"
+    person = ("--tenant", "night-readers", "--role", "radiologist", "--email", second, "--name", "Nora Skylark")
+    room.command("admin", "user", "add", *person, "--password", PASSWORD)
+    room.policy(second_reads={"double": [{"procedure": ["second look"]}]})
+    order = room.order(
+        accession_number="A26-300001",
+        priority="STAT",
+        procedure="CT head, second look",
+        modality="CT",
+        body_part="HEAD",
+        patient={"mrn": "00930", "name": "SPECIMEN^Twice", "birth_date": "1938-01-01", "sex": "F"},
+        site="harbor-st-aldous",
+        expected_instances=3,
+    )
+    act(
+        "second.mjs",
+        base=room.base,
+        first={"email": READER, "password": PASSWORD},
+        second={"email": second, "password": PASSWORD},
+        manager={"email": MANAGER, "password": PASSWORD},
+        send=room.storescu(room.head_ct("second", order)[:3]),
+        study_uid=order["study_uid"],
+        patient="SPECIMEN",
+    )

@@ -3,6 +3,7 @@ import { type ReactElement, useState } from 'react';
 import type { Answer, Row } from '../live/wire';
 import { live, useLive } from '../state/room';
 import { IdentityBlock, SiteBadge } from '../ui/pieces';
+import { Readings } from '../ui/readings';
 import { lined } from './order';
 
 const GIVE_UP_MS = 8000;
@@ -89,6 +90,7 @@ export function Decide({ row, nowMs, onClose }: { row: Row; nowMs: number; onClo
         </button>
       </form>
       <p role="status">{said}</p>
+      <Readings row={row} />
     </section>
   );
 }

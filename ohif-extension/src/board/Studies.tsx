@@ -4,6 +4,7 @@ import type { Row } from '../live/wire';
 import { useLive } from '../state/room';
 import { Icon } from '../ui/icons';
 import { AiChip, aiFlag, ClockView, PriorityChip, RowName, SiteBadge } from '../ui/pieces';
+import { SecondTag } from '../ui/readings';
 import { clockFace } from '../ui/time';
 import { WhyHer } from '../ui/why';
 import { useWindow } from '../ui/window';
@@ -36,7 +37,9 @@ function Line({ row, on, open, manages, nowMs, name, onToggle }: LineProps): Rea
       <span className="cut">
         {row.procedure || row.modality} {flag ? <AiChip result={flag} /> : null}
       </span>
-      <span className="cut">{holder(row, name)}</span>
+      <span className="cut">
+        <SecondTag row={row} /> {holder(row, name)}
+      </span>
       {manages ? (
         <button className="btn" type="button" aria-expanded={open} onClick={onToggle}>
           {open ? 'Close' : 'Decide'}

@@ -1,5 +1,6 @@
 // What the board lists first: what is over, then what is due next, then what has no clock yet. Pure.
 import type { Reader, Row } from '../live/wire';
+import { holderOf, phaseOf } from '../state/second';
 import { clockFace } from '../ui/time';
 
 /** The open rows as the board lists them at one moment. */
@@ -23,10 +24,12 @@ export function lined(readers: Iterable<Reader>): Reader[] {
 /** Who has the study, or what it waits for, in words. */
 export function holder(row: Row, name: (id: string) => string): string {
   if (row.offer) return `offered to ${name(row.offer.radiologist_id)}`;
-  if (row.assigned_to) return `${row.status === 'reading' ? 'read by' : row.status} ${name(row.assigned_to)}`;
+  const who = holderOf(row);
+  const phase = phaseOf(row);
+  if (who) return `${phase === 'reading' ? 'read by' : phase} ${name(who)}`;
   if (row.status === 'ordered') return 'no images yet';
-  if (row.status === 'unread' && row.readiness.state !== 'ready') return 'images are coming';
-  return row.status === 'unread' ? 'no reader' : row.status;
+  if (phase === 'unread' && !row.second_read && row.readiness.state !== 'ready') return 'images are coming';
+  return phase === 'unread' ? 'no reader' : phase;
 }
 
 /** Whether a row answers a search: every word stands in its name, numbers, procedure or site. */

@@ -3,6 +3,7 @@ import { type ReactElement, useEffect } from 'react';
 import { useKeys } from '../state/keys';
 import { setPanel, usePanel } from '../state/panel';
 import { me, readerOf, useLive, useNow } from '../state/room';
+import { holderOf, phaseOf } from '../state/second';
 import { nextCase, useDraft, useOffers, useShownStudy, useStudy } from '../state/study';
 import { Icon } from '../ui/icons';
 import { DeclineDialog, useOfferKeys } from '../ui/offer';
@@ -31,7 +32,7 @@ export function RoomPanel(): ReactElement {
     document.documentElement.style.setProperty('--rr-panel', wide ? '33.75rem' : '22.5rem');
   }, [wide]);
   const userId = me()?.id ?? '';
-  useStartReading(studyUid, row?.status === 'assigned' && row.assigned_to === userId);
+  useStartReading(studyUid, row !== null && phaseOf(row) === 'assigned' && holderOf(row) === userId);
   useOfferFirst(desk, (draft?.edits ?? 0) > 0);
   useOfferKeys(desk, desk.card, () => setPanel({ tab: 'offer', declining: true }), declining);
   useKeys({

@@ -11,6 +11,7 @@ import { nextCase } from '../state/study';
 import { Button, Menu } from '../ui/controls';
 import { Icon } from '../ui/icons';
 import { ClockView, IdentityBlock, IdentityLines } from '../ui/pieces';
+import { Readings, SecondTag } from '../ui/readings';
 import { clockFace, preciseTime } from '../ui/time';
 import { AddendumDialog, ConfirmDialog, ReleaseDialog } from './dialogs';
 import { Differences, Editor } from './Editor';
@@ -134,10 +135,11 @@ export function ReportTab({ row, draft }: ReportTabProps): ReactElement {
         ) : (
           <span className="bar-words">{row.procedure || row.modality}</span>
         )}
+        <SecondTag row={row} />
         <span className="grow" />
         {face ? <ClockView face={face} left /> : null}
         <span className="grow" />
-        {state.mine && row.status !== 'final' ? (
+        {state.mine && row.status !== 'final' && state.kind !== 'compare' ? (
           <Button look="bare" onPress={() => setReleasing(true)}>
             Give back
           </Button>
@@ -159,6 +161,7 @@ export function ReportTab({ row, draft }: ReportTabProps): ReactElement {
           ))}
         </section>
       ) : null}
+      <Readings row={row} />
       <Notices
         state={state}
         row={row}
@@ -177,14 +180,16 @@ export function ReportTab({ row, draft }: ReportTabProps): ReactElement {
         </div>
         {canWrite ? (
           <>
-            <Button
-              tall
-              onPress={() => void sign('prelim')}
-              blocked={blocked || undefined}
-              look={attending ? '' : 'go'}
-            >
-              {signing === 'prelim' ? 'Signing' : 'Sign prelim'}
-            </Button>
+            {row.second_read ? null : (
+              <Button
+                tall
+                onPress={() => void sign('prelim')}
+                blocked={blocked || undefined}
+                look={attending ? '' : 'go'}
+              >
+                {signing === 'prelim' ? 'Signing' : 'Sign prelim'}
+              </Button>
+            )}
             {attending ? (
               <Button tall look="go" keyName="Ctrl ↵" onPress={() => void sign('final')} blocked={blocked || undefined}>
                 {signing === 'final' ? 'Signing' : 'Sign final'}

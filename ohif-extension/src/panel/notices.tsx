@@ -4,6 +4,7 @@ import type { LiveStatus } from '../live/client';
 import type { Lock, Row } from '../live/wire';
 import type { Draft } from '../state/draft';
 import { me, readerOf } from '../state/room';
+import { holderOf, phaseOf } from '../state/second';
 import { Button } from '../ui/controls';
 import { Icon } from '../ui/icons';
 import { minutes, preciseTime } from '../ui/time';
@@ -20,6 +21,7 @@ export interface ReportState {
     | 'notMine'
     | 'conflict'
     | 'prelim'
+    | 'compare'
     | 'final';
   mine: boolean;
   writable: boolean;
@@ -43,7 +45,7 @@ const OWNED = new Set(['assigned', 'reading', 'prelim']);
 export function stateOf(row: Row, draft: Draft, status: LiveStatus, around: Around): ReportState {
   const { userId, lock, nowMs } = around;
   const mine =
-    row.assigned_to === userId || row.reading_by === userId || (row.status === 'final' && draft.signedBy === userId);
+    holderOf(row) === userId || (row.status === 'final' && (row.assigned_to === userId || draft.signedBy === userId));
   const base = { mine, writable: false, blocked: 'Not yours to sign', title: '', says: '' };
   if (draft.failed && !draft.loaded)
     return { ...base, kind: 'failed', title: 'The report did not load', says: draft.failed };
@@ -54,14 +56,29 @@ export function stateOf(row: Row, draft: Draft, status: LiveStatus, around: Arou
     const says = early > 0 ? `${minutes(early)} before due. It goes to the site now.` : 'It goes to the site now.';
     return { ...base, kind: 'final', title: `Final${at}`, says };
   }
-  if (!mine || !OWNED.has(row.status)) {
-    const holder = row.reading_by ?? row.assigned_to;
+  if (row.second_read?.state === 'compare') {
+    const says = mine
+      ? 'Read both and say whether they agree.'
+      : 'The second reader or a manager says whether they agree.';
+    return { ...base, kind: 'compare', title: 'Both readings are signed', says };
+  }
+  if (!mine || !OWNED.has(phaseOf(row))) {
+    const holder = holderOf(row);
     if (holder && holder !== userId) {
       return {
         ...base,
         kind: 'locked',
         title: `${around.readerName(holder)} ${row.reading_by ? 'reads it' : 'has it'}`,
         says: 'You can look and measure. The report is theirs until they sign or give it back.',
+      };
+    }
+    if (row.second_read) {
+      const title = row.second_read.kind === 'cosign' ? 'It waits for an attending' : 'It waits for another reader';
+      return {
+        ...base,
+        kind: 'notMine',
+        title,
+        says: 'It is offered by itself.',
       };
     }
     return {
@@ -134,6 +151,7 @@ const SIGNS: Partial<Record<ReportState['kind'], readonly [string, string]>> = {
   notMine: ['calm', 'c'],
   conflict: ['warn', 'w'],
   prelim: ['calm', 'c'],
+  compare: ['link', 'c'],
   final: ['check', 'o'],
 };
 

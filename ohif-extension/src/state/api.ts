@@ -1,5 +1,5 @@
 // The few REST calls that the screens make beside the socket; a refusal is an error with the server's code and sentence.
-import type { Row } from '../live/wire';
+import type { Row, SecondRead } from '../live/wire';
 import { toLogin } from './room';
 
 /** What the server refused, and why. */
@@ -82,9 +82,34 @@ export const getExplanation = (studyUid: string): Promise<Record<string, unknown
 export const getHistory = async (studyUid: string): Promise<Step[]> =>
   (await ask<{ items: Step[] }>(`/api/studies/${of(studyUid)}/history?limit=200`)).items;
 
-/** The study's report; null while there is none. */
-export const getReport = async (studyUid: string): Promise<Report | null> =>
-  (await ask<{ items: Report[] }>(`/api/reports?study_uid=${of(studyUid)}`)).items[0] ?? null;
+/** The report that the row names, null when it names none; without a row the final one, or the newest. */
+export const getReport = async (studyUid: string, row: Row | undefined): Promise<Report | null> => {
+  if (row && !row.report) return null;
+  const { items } = await ask<{ items: Report[] }>(`/api/reports?study_uid=${of(studyUid)}`);
+  const wanted = row?.report?.report_id;
+  const found = wanted ? items.find((one) => one.report_id === wanted) : items.find((one) => one.status === 'final');
+  return found ?? (wanted ? null : (items[0] ?? null));
+};
+
+/** A signed text of a study that is read more than once. */
+export interface Reading {
+  report_id: string;
+  version: number;
+  radiologist_id: string;
+  at: string;
+  sections: Partial<Sections>;
+}
+
+/** The signed texts, the first one first, and how far the comparison is. */
+export interface Readings {
+  kind: SecondRead['kind'] | null;
+  state: SecondRead['state'] | null;
+  blind: boolean;
+  items: Reading[];
+}
+
+/** What may be compared; a blind second reader gets nothing before she has signed. */
+export const getReadings = (studyUid: string): Promise<Readings> => ask(`/api/studies/${of(studyUid)}/readings`);
 
 /** How long an offer is open, in seconds by priority. */
 export const getOfferTimes = async (): Promise<Record<string, number>> =>

@@ -4,6 +4,7 @@ import { type Answer, type DeclineReason, isDone, type Row } from '../live/wire'
 import { getOfferTimes, postCommand, Refusal } from './api';
 import { openStudy } from './navigate';
 import { live, me, readerOf, rowOf } from './room';
+import { holderOf } from './second';
 import { playOffer } from './sound';
 
 /** `open` and `sending` can still be accepted; the others say how it ended. */
@@ -175,8 +176,7 @@ export class OfferDesk {
     const open = new Set<string>();
     for (const row of this.#newest()) {
       const { offer } = row;
-      if (!offer || offer.radiologist_id !== me || row.status !== 'offered' || this.#answered.has(offer.offer_id))
-        continue;
+      if (!offer || offer.radiologist_id !== me || this.#answered.has(offer.offer_id)) continue;
       open.add(offer.offer_id);
       this.#seen(row, offer);
     }
@@ -184,7 +184,7 @@ export class OfferDesk {
       const gone = card.phase === 'open' && !open.has(card.offerId) && live.status === 'live';
       if (gone) {
         const row = this.#ports.row(card.row.study_uid) ?? null;
-        if (row?.assigned_to === me) {
+        if (row && holderOf(row) === me) {
           this.#cards.delete(card.offerId); // taken in another window of hers
           continue;
         }
@@ -233,7 +233,7 @@ export class OfferDesk {
 
   #afterwards(row: Row | null, reason: string): string {
     const asked = row?.offer?.radiologist_id;
-    const next = asked ?? row?.assigned_to;
+    const next = asked ?? (row && holderOf(row));
     if (next && next !== this.#ports.userId())
       return `${this.#ports.readerName(next)} ${asked ? 'is asked' : 'has it'} now.`;
     return reason === 'cancelled'

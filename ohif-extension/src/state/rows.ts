@@ -3,6 +3,7 @@ import type { Row } from '../live/wire';
 import { acuityLevel } from '../ui/pieces';
 import { siteCode } from '../ui/site';
 import { clockFace, shownName } from '../ui/time';
+import { holderOf } from './second';
 
 /** The saved views. */
 export type ViewName = 'mine' | 'all' | 'stat' | 'drafts';
@@ -52,7 +53,7 @@ const MIN = 60_000;
 
 /** Whether the row is this reader's: offered to her, or hers to read. */
 export function isMine(row: Row, userId: string): boolean {
-  return row.assigned_to === userId || row.reading_by === userId || row.offer?.radiologist_id === userId;
+  return holderOf(row) === userId || row.offer?.radiologist_id === userId;
 }
 
 /** Whether the row belongs to a saved view. */
@@ -109,7 +110,7 @@ function keyOf(row: Row, sort: SortKey, nowMs: number, desk: Desk): number | str
     case 'priors':
       return row.priors;
     case 'reader':
-      return row.assigned_to ? desk.readerName(row.assigned_to).toLowerCase() : '\uffff';
+      return holderOf(row) ? desk.readerName(holderOf(row) ?? '').toLowerCase() : '\uffff';
   }
 }
 

@@ -64,7 +64,7 @@ function draftOf(studyUid: string, userId: string): Draft {
         live(),
         userId,
         () => rowOf(studyUid)?.version ?? 0,
-        () => getReport(studyUid),
+        () => getReport(studyUid, rowOf(studyUid)),
       ),
     );
     drafts.set(key, draft);

@@ -4,9 +4,11 @@ import type { Row } from '../live/wire';
 import { getHistory, type Step } from '../state/api';
 import type { OfferCard, OfferDesk } from '../state/offers';
 import { live, me, readerOf, useNow } from '../state/room';
+import { holderOf } from '../state/second';
 import { Button } from '../ui/controls';
 import { secondsLeft, useSlow } from '../ui/offer';
 import { Acuity, AiCard, ClockView, IdentityBlock, Readiness, SiteBadge } from '../ui/pieces';
+import { SecondTag } from '../ui/readings';
 import { clockFace, clockTime, zoneName } from '../ui/time';
 import { WhyYou } from '../ui/why';
 
@@ -22,6 +24,8 @@ const SO_FAR: Record<string, string> = {
   Released: 'Given back',
   ReadingStarted: 'Reading began',
   PrelimSigned: 'Prelim signed',
+  SecondSigned: 'Second reading signed',
+  Settled: 'Readings compared',
   FinalSigned: 'Final signed',
   Addended: 'Addendum signed',
   SlaWarned: 'Due soon',
@@ -70,10 +74,10 @@ function readerWords(row: Row, card: OfferCard | null, nowMs: number): string {
   if (card && card.row.study_uid === row.study_uid && card.phase === 'open')
     return `Offered to you, ${secondsLeft(card, nowMs)} s to answer`;
   if (row.offer) return `Offered to ${nameOf(row.offer.radiologist_id) || 'another reader'}`;
-  const who = nameOf(row.reading_by ?? row.assigned_to);
+  const who = nameOf(holderOf(row));
   if (row.reading_by)
     return `${who || 'Another reader'} ${who === 'you' ? 'read it' : 'reads it'}`.replace(/^you/, 'You');
-  if (row.assigned_to) return `Assigned to ${who || 'another reader'}`;
+  if (holderOf(row)) return `Assigned to ${who || 'another reader'}`;
   return row.status === 'ordered' ? 'Waiting for images' : 'Nobody yet';
 }
 
@@ -139,7 +143,9 @@ export function Detail({ row, desk, onOpen, onDecline }: DetailProps): ReactElem
             <dt>Priors</dt>
             <dd>{row.priors}</dd>
             <dt>Reader</dt>
-            <dd>{readerWords(row, card, now)}</dd>
+            <dd>
+              {readerWords(row, card, now)} <SecondTag row={row} />
+            </dd>
           </dl>
         </section>
         {offered && card ? (

@@ -3,8 +3,10 @@ import { type ReactElement, useEffect, useLayoutEffect, useMemo, useRef, useStat
 import type { Row } from '../live/wire';
 import { readerOf, shortName, useNow } from '../state/room';
 import type { Group, SortKey } from '../state/rows';
+import { holderOf, secondWords } from '../state/second';
 import { Icon } from '../ui/icons';
 import { Acuity, AiChip, aiFlag, ClockView, Fuse, PriorityChip, Readiness, RowName, SiteBadge } from '../ui/pieces';
+import { SecondTag } from '../ui/readings';
 import { ageSex, clockFace } from '../ui/time';
 import { useWindow } from '../ui/window';
 
@@ -45,12 +47,12 @@ function ReaderCell({ row, userId, nowMs }: { row: Row; userId: string; nowMs: n
       </span>
     );
   }
-  const who = row.reading_by ?? row.assigned_to;
+  const who = holderOf(row);
   if (who) {
     const you = who === userId;
     const name = you ? 'You' : shortName(readerOf(who)?.name ?? 'Another reader');
     const does =
-      row.report?.status === 'prelim'
+      row.report?.status === 'prelim' && !secondWords(row)
         ? 'prelim'
         : row.reading_by
           ? you
@@ -131,7 +133,7 @@ function Line({ row, at, selected, userId, nowMs, onSelect, onOpen }: LineProps)
       </td>
       <td>
         <span className="mod">{row.modality}</span>
-        {row.procedure || row.body_part}
+        <SecondTag row={row} /> {row.procedure || row.body_part}
       </td>
       <td className="sm">
         <Readiness readiness={row.readiness} images={row.images} />
