@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from actors.domain import calendar
-from actors.domain.assignment.case import Demand, specialty_of
+from actors.domain.assignment.case import Demand, kind_of, specialty_of
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.table import PRESENT
 from actors.domain.due import Sort
@@ -61,7 +61,7 @@ class Arrival:
     @property
     def kind(self) -> str:
         """Whose minutes are learned together."""
-        return f"{self.modality}/{self.specialty or 'any'}"
+        return kind_of(self.modality, self.body_part, self.procedure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class Live:
 
 
 def _kind(study: Study) -> str:
-    return f"{study.modality}/{specialty_of(study.body_part, study.procedure) or 'any'}"
+    return kind_of(study.modality, study.body_part, study.procedure)
 
 
 def _hours(member: Member, now: datetime) -> tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]:

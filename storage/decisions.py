@@ -24,6 +24,25 @@ SELECT radiologist_id, (now() AT TIME ZONE $2)::date - (at AT TIME ZONE $2)::dat
  WHERE tenant_id = $1 AND at > now() - interval '8 days' AND minutes <= $3
  GROUP BY 1, 2 ORDER BY 1, 2
 """
+TODAY = """
+SELECT radiologist_id, modality, body_part, procedure, count(*) AS n, extract(epoch FROM max(at))::double precision AS last_at
+  FROM rr.read_time
+ WHERE tenant_id = $1 AND at >= date_trunc('day', now() AT TIME ZONE $2) AT TIME ZONE $2
+ GROUP BY radiologist_id, modality, body_part, procedure
+ ORDER BY last_at, radiologist_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How many of one sort a reader has read today, and when the last was signed (Unix seconds)."""
+
+    radiologist_id: str
+    modality: str
+    body_part: str
+    procedure: str
+    n: int
+    last_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +79,8 @@ async def days(conn: Connection, tenant_id: str, time_zone: str, most_min: float
     """Return minutes read by days ago and reader, over a week, by the days of a time zone."""
     rows = await conn.fetch(DAYS, tenant_id, time_zone, most_min)
     return [(r["days_ago"], r["radiologist_id"], r["minutes"]) for r in rows]
+
+
+async def today(conn: Connection, tenant_id: str, time_zone: str) -> list[Read]:
+    """Return what was read since midnight of a time zone, what was signed last at the end."""
+    return [Read(**dict(r)) for r in await conn.fetch(TODAY, tenant_id, time_zone)]

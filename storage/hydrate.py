@@ -71,7 +71,11 @@ SELECT user_id FROM rr.membership
  WHERE tenant_id = $1 AND role = 'viewer' AND active AND $2 = ANY(sites) ORDER BY user_id
 """
 PRIORS = """
-SELECT count(*) FROM rr.dicom_study d LEFT JOIN rr.study s ON s.tenant_id = d.tenant_id AND s.study_uid = d.study_uid
+SELECT count(*) AS priors,
+       array_remove(array_agg(DISTINCT coalesce(r.radiologist_id, s.doc->>'signed_by')), NULL) AS readers
+  FROM rr.dicom_study d
+  LEFT JOIN rr.study s ON s.tenant_id = d.tenant_id AND s.study_uid = d.study_uid
+  LEFT JOIN rr.read_time r ON r.tenant_id = d.tenant_id AND r.study_uid = d.study_uid
  WHERE d.tenant_id = $1 AND d.study_uid <> $3 AND coalesce(s.patient_id, d.patient_id) = $2
    AND d.study_uid = ANY (ARRAY(SELECT x.study_uid FROM rr.study x WHERE x.tenant_id = $1 AND x.patient_id = $2
                           UNION SELECT y.study_uid FROM rr.dicom_study y WHERE y.tenant_id = $1 AND y.patient_id = $2))
@@ -214,9 +218,10 @@ async def viewers(conn: Connection, tenant_id: str, site_id: str) -> tuple[str, 
     return tuple(r["user_id"] for r in await conn.fetch(VIEWERS, tenant_id, site_id))
 
 
-async def priors(conn: Connection, tenant_id: str, patient_id: str, study_uid: str) -> int:
-    """Return how many other studies of the patient are stored."""
-    return await conn.fetchval(PRIORS, tenant_id, patient_id, study_uid) or 0
+async def priors(conn: Connection, tenant_id: str, patient_id: str, study_uid: str) -> tuple[int, tuple[str, ...]]:
+    """Return how many other studies of the patient are stored, and who has read them."""
+    row = await conn.fetchrow(PRIORS, tenant_id, patient_id, study_uid)
+    return (row["priors"], tuple(sorted(row["readers"] or ()))) if row else (0, ())
 
 
 async def sites(conn: Connection, tenant_id: str) -> dict[str, Site]:

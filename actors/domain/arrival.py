@@ -309,6 +309,7 @@ def _first(study: Study, command: ImagesArrived, now: datetime, facts: Facts) ->
             study.priority if own else priority,
             facts.priors,
             command.setting,
+            facts.priors_by,
         )
     ]
     expected = study.readiness.expected

@@ -66,6 +66,7 @@ class FirstInstanceReceived:
     priority: Priority = Priority.URGENT
     priors: int = 0
     setting: str = ""
+    priors_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

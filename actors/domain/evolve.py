@@ -43,7 +43,7 @@ from actors.domain.events import (
 from actors.domain.second import Outcome, Reading, SecondKind, SecondState, opened
 from actors.domain.study import LEASE_S, AiResult, Asked, Lock, OpenOffer, Readiness, ReportHead, pooled
 from actors.domain.whose import PatientCorrected, PatientMerged, PatientUnmerged, PriorsCounted, StudyMoved
-from actors.domain.words import EXCLUDING, Flag, ReportStatus, Status
+from actors.domain.words import EXCLUDING, SOONER, Flag, ReportStatus, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +106,7 @@ def _first_instance(s: Study, e: FirstInstanceReceived, _at: datetime) -> Study:
         setting=s.setting or e.setting,
         priority=s.priority if s.ordered else e.priority,
         priors=e.priors,
+        priors_by=frozenset(e.priors_by),
         images=e.received,
         status=Status.UNREAD,
         moved_to=None,  # images of its own: it is a study again, whatever became of its order
@@ -164,13 +165,13 @@ def _merged(s: Study, e: PatientMerged, _at: datetime) -> Study:
 
 def _unmerged(s: Study, e: PatientUnmerged, _at: datetime) -> Study:
     before = s.merged[: s.merged.index(e.patient_id)] if e.patient_id in s.merged else s.merged
-    return replace(s, patient_id=e.patient_id, merged=before, priors=e.priors)
+    return replace(s, patient_id=e.patient_id, merged=before, priors=e.priors, priors_by=frozenset())
 
 
 def _study_moved(s: Study, e: StudyMoved, _at: datetime) -> Study:
     settled = {Flag.PATIENT_MISMATCH}
     flags = s.flags - settled if s.ordered or not s.flags & settled else s.flags - settled | {Flag.NO_ORDER}
-    return replace(s, patient_id=e.patient_id, merged=(), priors=e.priors, flags=flags)
+    return replace(s, patient_id=e.patient_id, merged=(), priors=e.priors, priors_by=frozenset(), flags=flags)
 
 
 def _priors(s: Study, e: PriorsCounted, _at: datetime) -> Study:
@@ -187,7 +188,7 @@ def _dismissed(s: Study, e: FlagDismissed, _at: datetime) -> Study:
 
 def _offered(s: Study, e: Offered, _at: datetime) -> Study:
     offer = OpenOffer(e.offer_id, e.radiologist_id, e.expires_at, e.why, e.over_cap)
-    return replace(s, status=Status.OFFERED, offer=offer, granted=e.offer_id, over_cap=e.over_cap)
+    return replace(s, status=Status.OFFERED, offer=offer, granted=e.offer_id, over_cap=e.over_cap, sooner_than=None)
 
 
 def _accepted(s: Study, e: Accepted, _at: datetime) -> Study:
@@ -213,6 +214,7 @@ def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
         s,
         status=Status.ASSIGNED,
         offer=None,
+        sooner_than=None,
         assigned_to=e.radiologist_id,
         reading_by=None,
         reading_since=None,
@@ -224,7 +226,8 @@ def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
 
 
 def _released(s: Study, e: Released, at: datetime) -> Study:
-    return replace(pooled(s), asked=_asked(s, e.radiologist_id, at))
+    sooner_than = e.radiologist_id if e.reason == SOONER else None
+    return replace(pooled(s), asked=_asked(s, e.radiologist_id, at), sooner_than=sooner_than)
 
 
 def _lock(who: str, tab: str, at: datetime) -> Lock:

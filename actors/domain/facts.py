@@ -50,6 +50,7 @@ class Facts:
     texts: tuple[dict[str, str], dict[str, str]] | None = None  # of the first reading and of the one that is signed
     viewers: Sequence[str] = ()  # user ids that hear of final reports of the site
     priors: int = 0
+    priors_by: tuple[str, ...] = ()  # who read them
     presence: Presence | None = None  # of who asks, when the command needs it
     new_id: str = ""  # a fresh UUIDv7, for a report that does not exist yet
 

@@ -129,6 +129,7 @@ class Study:
     ai: tuple[AiResult, ...] = ()
     report: ReportHead | None = None
     priors: int = 0
+    priors_by: frozenset[str] = frozenset()  # who read the patient's earlier studies, when this one came
     images: int = 0
     step: int = 0
     rev: int = 0
@@ -137,6 +138,7 @@ class Study:
     granted: str | None = None  # offer_id of the last grant that was committed: the same again is answered
     over_cap: bool = False
     asked: tuple[Asked, ...] = ()
+    sooner_than: str | None = None  # from whom it was taken back, to be read sooner by another
     excluded: frozenset[str] = frozenset()
     signed_by: str | None = None
     cosign: bool = False  # signed prelim by a resident: any radiologist may sign final

@@ -35,6 +35,9 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+SOONER = "sooner_with_another"  # why a study was taken back: its reader would be late, or a STAT need not wait for her
+
+
 class Setting(StrEnum):
     """Where the patient was when the study was asked for; "" in a study when nobody said."""
 

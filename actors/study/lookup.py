@@ -130,7 +130,9 @@ async def facts(  # noqa: C901 - one line a question
             if asked.accession_number:
                 found["order"], found["minted"] = await _order(conn, tenant_id, study, asked, command)
             if asked.priors_of:
-                found["priors"] = await hydrate.priors(conn, tenant_id, asked.priors_of, study.study_uid)
+                found["priors"], found["priors_by"] = await hydrate.priors(
+                    conn, tenant_id, asked.priors_of, study.study_uid
+                )
             if asked.draft_of:
                 found["draft"] = await hydrate.draft(conn, tenant_id, asked.draft_of)
             found["texts"] = await _texts(conn, tenant_id, asked.texts_of)

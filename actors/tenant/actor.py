@@ -150,7 +150,7 @@ class TenantActor:
         """Reckon anew who reads, and tell the feed of whoever is another than it said."""
         policy = await self._world.directory.policy(self._key.tenant_id)
         ledger.place(await self._world.directory.sites(self._key.tenant_id))
-        ledger.rules = ledger.minutes.rules = policy.assignment
+        ledger.follow(policy.assignment)
         readers = await self._muster.roll({s.reading_by for s in ledger.studies.values() if s.reading_by})
         ledger.meet(readers, self._world.now().timestamp())
         ledger.own = self._muster.own_capacity()
@@ -219,7 +219,7 @@ class TenantActor:
         grant = Grant(choice.radiologist_id, str(uuid7()), choice.step, ledger.epoch, choice.over_cap)
         explanation = choice.explanation | {"decision_id": decision_id, "policy_version": policy.version}
         told = Envelope(Offer(grant, choice.why, policy.offer_open_s[study.priority], explanation))
-        ledger.reserve(choice.study_uid, Reservation(choice.radiologist_id, choice.step, told))
+        ledger.reserve(choice.study_uid, Reservation(choice.radiologist_id, choice.step, told), self._world.now())
         self._world.tell(study_key(self._key.tenant_id, choice.study_uid), told)
 
     # -- persons ------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ class TenantActor:
         """Keep the place and pass the command on; told again, it still leaves its answer under the person's key."""
         grant = command.grant
         told = Forwarded(command, envelope.by, envelope.idem, envelope.deadline, digest=digest(envelope))
-        ledger.reserve(study_uid, Reservation(grant.radiologist_id, grant.step, told))
+        ledger.reserve(study_uid, Reservation(grant.radiologist_id, grant.step, told), self._world.now())
         return self._forward(study_uid, envelope, command)
 
     def _forward(self, study_uid: str, envelope: Envelope, command: StudyCommand) -> dict[str, Any]:

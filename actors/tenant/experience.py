@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.domain.assignment.balance import carried
-from actors.domain.assignment.case import specialty_of
+from actors.domain.assignment.case import kind_of
 from actors.domain.assignment.minutes import LEAST_MIN, MOST_MIN, Sum
 from storage import decisions, hydrate
 
@@ -40,8 +40,13 @@ class Experience:
             zone = await hydrate.time_zone(conn, tenant_id)
             news = await decisions.seen(conn, tenant_id, self._seq, LEAST_MIN, MOST_MIN)
             ledger.done, ledger.owed = carried(await decisions.days(conn, tenant_id, zone, MOST_MIN))
+            today = await decisions.today(conn, tenant_id, zone)
+        ledger.read = {}
+        for read in today:
+            what = kind_of(read.modality, read.body_part, read.procedure)
+            ledger.count(read.radiologist_id, what, read.n, read.last_at)
         for seen in news:
-            pair = seen.radiologist_id, f"{seen.modality}/{specialty_of(seen.body_part, seen.procedure) or 'any'}"
+            pair = seen.radiologist_id, kind_of(seen.modality, seen.body_part, seen.procedure)
             was = ledger.minutes.sums.get(pair, Sum())
             ledger.minutes.put(*pair, Sum(was.n + seen.n, was.log + seen.log, was.square + seen.square))
             self._seq = max(self._seq, seen.seq)

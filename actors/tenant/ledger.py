@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from actors.domain.assignment.case import ALWAYS, Demand, Waiting, specialty_of
+from actors.domain.assignment.case import ALWAYS, Demand, Waiting, kind_of, specialty_of
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.rules import Rules
 from actors.domain.assignment.table import PRESENT, ineligible
@@ -55,6 +55,9 @@ class Ledger:
         self.back: dict[str, float] = {}  # reader → when she last came back: she may be asked again
         self.done: dict[str, float] = {}  # reader → minutes read today
         self.owed: dict[str, float] = {}  # reader → minutes she had less than her share on the days before
+        self.read: dict[str, dict[str, int]] = {}  # reader → kind → how many she has read today
+        self._last: dict[str, str] = {}  # reader → kind of what she opened or signed last
+        self._given: dict[str, float] = {}  # reader → when she was last given a study
         self._on: dict[str, float] = {}  # reader → minutes present since this decider began
         self._met_at = self._matched_at = 0.0
         self._hands: dict[str, set[str]] = {}  # reader → studies that count in her load
@@ -71,6 +74,19 @@ class Ledger:
             return False
         self._matched_at = now.timestamp()
         return True
+
+    def follow(self, rules: Rules) -> None:
+        """Take the rules as they are; what they say a study counts for may have changed."""
+        if rules != self.rules:
+            self.rules = self.minutes.rules = rules
+            self._seen.clear()
+
+    def count(self, radiologist_id: str, kind: str, number: int, last_at: float) -> None:
+        """Take what a reader has read of a kind today, what was signed last at the end."""
+        self.read.setdefault(radiologist_id, {})[kind] = number
+        if radiologist_id not in self._given:  # a new decider: what was given before is known by what came of it
+            self._last[radiologist_id] = kind
+            self._given[radiologist_id] = last_at
 
     def place(self, sites: dict[str, Site]) -> None:
         """Take the sites as they are; what they demand of readers may have changed."""
@@ -113,6 +129,8 @@ class Ledger:
         held = self.reserved.get(uid)
         if held is not None and (study.step > held.step or not study.open):
             del self.reserved[uid]
+        if study.reading_by:
+            self._last[study.reading_by] = kind(study)
         if study.open:
             self.studies[uid] = study
         else:
@@ -121,10 +139,11 @@ class Ledger:
         self._moved(uid, before)
         return bool(before - self.holders(uid))
 
-    def reserve(self, study_uid: str, reservation: Reservation) -> None:
+    def reserve(self, study_uid: str, reservation: Reservation, now: datetime) -> None:
         """Keep a place in a reader's load until the study has answered."""
         before = self.holders(study_uid)
         self.reserved[study_uid] = reservation
+        self._given[reservation.radiologist_id] = now.timestamp()
         self._moved(study_uid, before)
 
     def release(self, study_uid: str, offer_id: str) -> None:
@@ -189,6 +208,9 @@ class Ledger:
             done_min=self.done.get(who, 0.0),
             on_min=self._on.get(who, 0.0),
             owed_min=self.owed.get(who, 0.0),
+            rvu=sum(n * self.rules.rvu_of(what) for what, n in self.read.get(who, {}).items()),
+            last_kind=self._last.get(who, ""),
+            given_at=self._given.get(who, 0.0),
             patients=frozenset(s.patient_id for s in held if s.patient_id),
         )
 
@@ -229,8 +251,10 @@ class Ledger:
             since,
             due_at,
             study.site_id,
+            study.setting,
             patient_id=study.patient_id,
             referring=study.referring or "",
+            rvu=self.rules.rvu_of(kind(study)),
             excluded=study.excluded,
             barred=study.barred,
             attending=second is not None,
@@ -238,6 +262,8 @@ class Ledger:
             second=second.why if second else "",
             blind=second is not None and second.hidden is not None,
             asked={a.radiologist_id: a.at.timestamp() for a in study.asked},
+            priors_by=study.priors_by,
+            sooner_than=study.sooner_than or "",
         )
 
     def hands(self, radiologist_id: str) -> list[Study]:
@@ -254,4 +280,4 @@ class Ledger:
 
 def kind(study: Study) -> str:
     """Return the kind of a study whose reading minutes are learned together."""
-    return f"{study.modality}/{specialty_of(study.body_part, study.procedure) or 'any'}"
+    return kind_of(study.modality, study.body_part, study.procedure)

@@ -13,7 +13,7 @@ from actors.domain.assignment.case import until
 from actors.domain.assignment.rescue import Held, rescues
 from actors.domain.assignment.table import PRESENT
 from actors.domain.commands import Recall
-from actors.domain.words import Presence, Status
+from actors.domain.words import SOONER, Presence, Status
 from actors.tenant.ledger import kind
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from actors.domain.study import Study
     from actors.tenant.ledger import Ledger
 
-SHIFT_END, SOONER, GONE = "shift_end", "sooner_with_another", "reader_gone"
+SHIFT_END, GONE = "shift_end", "reader_gone"
 _NOT_BEGUN = frozenset({Status.OFFERED, Status.ASSIGNED})
 
 
@@ -34,7 +34,7 @@ def recalls(ledger: Ledger, now: datetime) -> list[tuple[str, Recall]]:
     found = {s.study_uid: (s, SHIFT_END) for r in readers if _over(r, now) for s in _not_begun(ledger, r)}
     free = [r for r in readers if r.load == 0 and r.presence in PRESENT]
     if free:
-        busy = [r for r in readers if r.current_min > 0 and r.load > 1 and not _over(r, now)]
+        busy = [r for r in readers if r.load > 1 and not _over(r, now)]
         held = {s.study_uid: (s, h) for r in busy for s, h in _held(ledger, r, now)}
         for choice in rescues(
             [h for _, h in held.values()], readers, ledger.rules, now.timestamp(), ledger.epoch, ledger.minutes
@@ -58,14 +58,14 @@ def _not_begun(ledger: Ledger, reader: Reader) -> list[Study]:
 def _held(ledger: Ledger, reader: Reader, now: datetime) -> Iterator[tuple[Study, Held]]:
     """Return what a reader has not begun, with the minutes until she would: the most urgent goes first.
 
-    A patient's studies stay together, unless one of them would be late.
+    A patient's studies stay together, unless one of them would be late; so does all of who is not reading yet.
     """
     before_min = reader.current_min
     patients = Counter(s.patient_id for s in ledger.hands(reader.radiologist_id))
     waiting = [(s, ledger.waiting(s)) for s in _not_begun(ledger, reader)]
     for study, what in sorted(waiting, key=lambda sw: (sw[1].priority.rank, sw[1].started_at, sw[1].study_uid)):
         minutes = ledger.minutes.expected(reader.radiologist_id, kind(study))
-        late = now.timestamp() + (before_min + minutes) * 60 > what.due_at
-        if patients[study.patient_id] < 2 or late:  # noqa: PLR2004 - she has another of this patient
+        late = now.timestamp() + (before_min + minutes) * 60 > what.due_at - ledger.rules.rescue_lead_s
+        if late or (reader.current_min > 0 and patients[study.patient_id] < 2):  # noqa: PLR2004 - another of the patient
             yield study, Held(what, reader.radiologist_id, before_min)
         before_min += minutes

@@ -458,6 +458,16 @@ def test_three_scans_of_one_patient_go_to_one_reader(
         assert len(got) == 1
 
 
+def test_a_third_stat_of_one_patient_comes_to_who_has_the_other_two() -> None:
+    more = [
+        Waiting(str(i), 1, Priority.STAT, started_at=NOW, due_at=NOW + 1800, patient_id=p)
+        for i, p in ((1, "hurt"), (2, "else"))
+    ]
+    busy = Reader("a", "Ada", load=2, stats=2, ahead_min=16.0, patients=frozenset({"hurt"}))
+    to = {c.study_uid: c.radiologist_id for c in decide(more, [busy, Reader("b", "Bob")], RULES, NOW)}
+    assert to == {"1": "a", "2": "b"}
+
+
 def test_scans_of_one_patient_part_when_a_due_time_would_break() -> None:
     scans = [
         Waiting(f"s{i}", 1, Priority.URGENT, kind="CT/any", started_at=NOW, due_at=NOW + 900, patient_id="hurt")

@@ -28,6 +28,11 @@ def specialty_of(body_part: str, procedure: str) -> str | None:
     return next((name for name, words in _REGIONS.items() if any(w in text for w in words)), None)
 
 
+def kind_of(modality: str, body_part: str, procedure: str) -> str:
+    """Return the kind of a study: whose reading minutes are learned together."""
+    return f"{modality}/{specialty_of(body_part, procedure) or 'any'}"
+
+
 class Span(NamedTuple):
     """From when to when something holds; the end is not in it."""
 
@@ -84,6 +89,7 @@ class Waiting:
     asked: Mapping[str, float] = field(default_factory=dict)  # declined or let it expire, and when
     closed: frozenset[str] = frozenset()  # asked as often as the policy allows
     priors_by: frozenset[str] = frozenset()  # who read the patient's earlier studies
+    sooner_than: str = ""  # from whom it was taken back, as she would have been late with it or a STAT had to wait
 
 
 @dataclass(frozen=True, slots=True)

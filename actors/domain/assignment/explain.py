@@ -13,7 +13,7 @@ from actors.domain.assignment.table import ineligible
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from actors.domain.assignment.case import Reader, Waiting
+    from actors.domain.assignment.case import Waiting
     from actors.domain.assignment.table import Table
 
 _SHOWN = 5  # runners-up, and of those who may not
@@ -49,7 +49,8 @@ def explained(table: Table, i: int, j: int, numbers: Numbers, position: tuple[in
     behind = [_behind(table, waiting, numbers, j, k) for k in others]
     weigh = table.rules.balance
     own = numbers.points[:, j].tolist()
-    why, why_her = _why(table, waiting, chosen, j, over_cap=over_cap)
+    together = "patient" in numbers.names and numbers.points[numbers.names.index("patient"), j] < 0
+    why, why_her = _why(table, waiting, j, over_cap=over_cap, together=bool(together))
     body: dict[str, Any] = {
         "radiologist_id": chosen.radiologist_id,
         "why": why,
@@ -81,9 +82,9 @@ def explained(table: Table, i: int, j: int, numbers: Numbers, position: tuple[in
     return Choice(waiting.study_uid, chosen.radiologist_id, waiting.step, over_cap, why, body)
 
 
-def _why(table: Table, waiting: Waiting, chosen: Reader, j: int, *, over_cap: bool) -> tuple[str, str]:
-    """Return the reasons as told to her, and as told of her."""
-    wants, parts = waiting.demand, []
+def _why(table: Table, waiting: Waiting, j: int, *, over_cap: bool, together: bool) -> tuple[str, str]:
+    """Return the reasons as told to her, and as told of her; ``together`` with another study of the patient."""
+    chosen, wants, parts = table.readers[j], waiting.demand, []
     if waiting.second:
         parts.append((waiting.second,) * 2)
     if chosen.radiologist_id == waiting.preferred:
@@ -92,10 +93,13 @@ def _why(table: Table, waiting: Waiting, chosen: Reader, j: int, *, over_cap: bo
         parts.append((f"you read {wants.specialty}", f"reads {wants.specialty}"))
     if wants.jurisdiction:
         parts.append((f"licensed in {wants.jurisdiction}",) * 2)
-    if waiting.patient_id and waiting.patient_id in chosen.patients:
+    if together or (waiting.patient_id and waiting.patient_id in chosen.patients):
         parts.append(("you have this patient's other study", "has this patient's other study"))
     if chosen.radiologist_id in waiting.priors_by:
         parts.append(("you read the prior", "read the prior"))
+    if waiting.sooner_than in table.column:
+        before = table.readers[table.column[waiting.sooner_than]]
+        parts.append((f"sooner than with {before.name or before.radiologist_id}",) * 2)
     held = f"{table.load[j]} of {table.capacity[j]} studies" + (", one more for a STAT" if over_cap else "")
     parts.append((held, held))
     if not math.isinf(waiting.due_at):
@@ -129,6 +133,7 @@ def _facts(waiting: Waiting, table: Table, j: int) -> list[dict[str, Any]]:
         {"name": "capacity", "value": int(table.capacity[j])},
         {"name": "priority", "value": waiting.priority.value},
         {"name": "acuity", "value": waiting.acuity.value},
+        *([{"name": "taken_from", "value": waiting.sooner_than}] if waiting.sooner_than else []),
     ]
 
 

@@ -92,7 +92,8 @@ class Points:
             if waiting.demand.specialty:
                 points["skill"][row] = self._skill(waiting.demand.specialty)
             for j in self._hands.get(waiting.patient_id, ()) if waiting.patient_id else ():
-                points["patient"][row, j] = 0.0 if late[row, j] else -weight.patient
+                if not late[row, j]:  # however many STATs of this patient she has: they are read together
+                    points["patient"][row, j], points["stat"][row, j] = -weight.patient, 0.0
             for who in waiting.priors_by:
                 if who in table.column:
                     points["prior"][row, table.column[who]] = -weight.prior

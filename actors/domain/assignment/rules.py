@@ -118,7 +118,14 @@ class Rules(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
         }
     )  # fmt: skip
     minutes_else: Positive = 8.0
+    rvu: dict[str, Positive] = field(
+        default_factory=dict
+    )  # what a read counts for least_rvu, by kind or modality; else 1
     finish_factor: Annotated[float, Meta(ge=1)] = 1.0  # of the expected minutes, to be sure of the shift's end
+
+    def rvu_of(self, kind: str) -> float:
+        """Return what a read of a kind counts."""
+        return self.rvu.get(kind) or self.rvu.get(kind.split("/", 1)[0], 1.0)
 
 
 NAMED: dict[str, Rules] = {

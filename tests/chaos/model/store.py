@@ -295,6 +295,7 @@ _QUERIES: dict[str, Callable[..., list[dict[str, Any]]]] = {
     staff.SHIFTS: Store._shifts,
     decisions.SEEN: _none,
     decisions.DAYS: _none,
+    decisions.TODAY: _none,
     decisions.KEEP: _none,
     staff.ABSENCES: _none,
     staff.SHOWN: Store._shown,
@@ -312,7 +313,7 @@ _QUERIES: dict[str, Callable[..., list[dict[str, Any]]]] = {
         {"sections": msgspec.json.encode(text), "by": by} for text, by in [s.reports.get(report_id, ({}, None))]
     ],
     hydrate.CONFLICT: _none,
-    hydrate.PRIORS: lambda _s, *_: [{"count": 0}],
+    hydrate.PRIORS: lambda _s, *_: [{"priors": 0, "readers": []}],
     journal.LAST: Store._last,
     heads.BUMP: Store._bump,
     heads.POSITION: lambda s, _t: [{"pos": len(s.feed)}],
