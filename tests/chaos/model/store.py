@@ -12,7 +12,7 @@ import msgspec
 from actors.domain.policy import Policy
 from actors.domain.study import Study, load
 from actors.domain.tally import COUNTERS
-from storage import answers, decisions, heads, hydrate, journal, staff, timers
+from storage import answers, decisions, heads, hydrate, journal, merged, staff, timers
 from storage.commit import Deposed, Fenced, Late
 from tests.chaos.checker.history import Armed, Cap, Entry, Fed, History, Seen
 
@@ -288,6 +288,7 @@ _QUERIES: dict[str, Callable[..., list[dict[str, Any]]]] = {
     ],
     hydrate.SOME: lambda s, _t, uids: [{"study_uid": u, "doc": s.rows[u][1]} for u in uids if u in s.rows],
     hydrate.PATIENT: Store._patient,
+    merged.SURVIVING: Store._patient,
     hydrate.NAME: lambda _s, who: [{"name": who}],
     hydrate.ON_CALL: _none,
     staff.ROSTER_REV: lambda s, _t: [{"rev": s.roster}],
