@@ -55,6 +55,7 @@ def fold(entries: list[Entry], received: int, expected: int | None, patient: Pat
         **text,
         apart=any(e.body.get("apart", False) for e in entries),
         conflict=any(e.body.get("kind") == "conflict" for e in entries),
+        damaged=any(e.body.get("kind") == "damaged" for e in entries),
         quiet=any(e.body.get("kind") == "quiet" for e in entries),
         inbox_ids=tuple(e.inbox_id for e in entries),
     )

@@ -16,6 +16,7 @@ EMIT_LAG = Histogram("rr_emit_lag_seconds", "From an event's commit until it is 
 
 ASSOCIATIONS = Gauge("rr_associations", "DICOM associations that are open.")
 DAMAGED = Counter("rr_objects_damaged_total", "Stored files that were found not to be what was written.")
+CHECKED = Counter("rr_objects_checked_total", "Stored files checked against their sums.", ("outcome",))
 IMAGES = Counter("rr_images_total", "Images received, by C-STORE or STOW-RS.", ("outcome",))
 IMAGE_COMMIT = Histogram("rr_image_commit_seconds", "Time to commit a group of images.", buckets=_TIMES)
 IMAGE_GROUP = Histogram("rr_image_group_size", "Images committed together.", buckets=(1, 2, 4, 8, 16, 32, 64))

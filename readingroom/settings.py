@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     archive_after_days: float = 30  # after which the state of a closed study is put away
     encrypt_objects: bool = True
+    verify_reads: float = Field(default=0.01, ge=0, le=1)  # of the images that are read
+    scrub_mb_s: float = Field(default=2, ge=0)  # how fast all images are checked, again and again; 0: not at all
     objects_url: str | None = None  # a bucket that images go to: s3://, gs://, az://
     objects_secret: SecretStr | None = None  # what the object store's keys follow from; several machines share it
 

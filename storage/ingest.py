@@ -31,6 +31,8 @@ class NotStorable(Exception):
 class Going(NotStorable):
     """The image's study is just being erased; none of the group was stored, and this one may be sent again later."""
 
+    sqlstate = "RR002"
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -146,7 +148,6 @@ def _item(n: int, arrival: Arrival) -> dict[str, Any]:
 
 _STORE = "SELECT rr.store_images($1, $2::jsonb)"
 _TRIES = 3
-_GOING = "RR002"
 
 
 async def _committed(conn: Connection, scope: str, items: str, tried: int = 1) -> str:
@@ -159,7 +160,7 @@ async def _committed(conn: Connection, scope: str, items: str, tried: int = 1) -
     except AWAY as exc:
         raise Away(type(exc).__name__) from exc
     except asyncpg.PostgresError as exc:
-        if exc.sqlstate == _GOING:
+        if exc.sqlstate == Going.sqlstate:
             raise Going(type(exc).__name__) from exc
         raise NotStorable(type(exc).__name__) from exc
     return answer

@@ -267,6 +267,8 @@ def images_arrived(study: Study, command: ImagesArrived, now: datetime, facts: F
         events.append(Flagged(Flag.IMAGES_AFTER_SIGN))
     if command.conflict and Flag.UID_CONFLICT not in study.flags:
         events.append(Flagged(Flag.UID_CONFLICT))
+    if command.damaged and Flag.IMAGE_DAMAGED not in study.flags:
+        events.append(Flagged(Flag.IMAGE_DAMAGED))
     if not study.ordered and facts.order and facts.patient and agrees(facts.order.patient, facts.patient):
         joined = join(study, facts.order, now, facts, by_person=False)
         return Decision([*events, *joined.events], patient=joined.patient, order=joined.order, moved=joined.moved)

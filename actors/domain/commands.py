@@ -123,6 +123,7 @@ class ImagesArrived:
     setting: str = ""  # emergency | inpatient | outpatient, as far as the headers tell
     apart: bool = False  # kept apart: another site owns the UID
     conflict: bool = False  # other content came under a SOP Instance UID that is known
+    damaged: bool = False  # a stored file is not what was received
     quiet: bool = False  # association released and nothing came for a while
     inbox_ids: tuple[int, ...] = ()
 

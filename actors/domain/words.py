@@ -111,6 +111,7 @@ class Flag(StrEnum):
     IMAGES_AFTER_SIGN = "images_after_sign"
     ORDER_AFTER_SIGN = "order_after_sign"
     PATIENT_AFTER_SIGN = "patient_after_sign"
+    IMAGE_DAMAGED = "image_damaged"
 
 
 class ReportStatus(StrEnum):

@@ -10,7 +10,10 @@ import structlog
 from actors.domain.errors import Forbidden, NotFound
 from actors.domain.permissions import check
 from gateway.auth import principal
+from gateway.ingest.announce import Announcer
+from gateway.ingest.checking import Checker, Sampler
 from storage import dicom
+from storage.objects import object_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -67,6 +70,8 @@ class Reader:
     def __init__(self, deps: Deps) -> None:
         self._db = deps.app_db
         self._openings = Openings()
+        checker = Checker(deps.dbs["rr_ingest"], object_store(deps.settings), Announcer(deps.valkey))
+        self._sampler = Sampler(checker, deps.settings.verify_reads)
         self._series: dict[tuple[Principal, str, str], tuple[float, dict[str, dicom.Stored]]] = {}
 
     async def headers(self, who: Principal, *uids: str) -> list[str]:
@@ -84,6 +89,11 @@ class Reader:
         Raises:
             NotFound: none in view.
         """
+        places = await self._stored(who, *uids)
+        self._sampler.read(who.tenant_id, places)
+        return places
+
+    async def _stored(self, who: Principal, *uids: str) -> list[dicom.Stored]:
         places: list[dicom.Stored] = (await self._look(who, uids, dicom.stored))[0]
         return places
 
@@ -107,12 +117,13 @@ class Reader:
         key, now = (who, study_uid, series_uid), time.monotonic()
         known = self._series.get(key)
         if known is None or known[0] < now or sop_uid not in known[1]:
-            places = {place.sop_uid: place for place in await self.stored(who, study_uid, series_uid)}
+            places = {place.sop_uid: place for place in await self._stored(who, study_uid, series_uid)}
             if len(self._series) >= _SERIES:
                 self._series = {k: v for k, v in self._series.items() if v[0] >= now}
             known = self._series[key] = (now + _BELIEVED_S, places)
         if sop_uid not in known[1]:
             raise NotFound
+        self._sampler.read(who.tenant_id, [known[1][sop_uid]])
         return known[1][sop_uid]
 
     async def instance(self, who: Principal, *uids: str) -> tuple[dicom.Stored, str]:
@@ -122,6 +133,7 @@ class Reader:
             NotFound: not in view.
         """
         [[place], [header]] = await self._look(who, uids, dicom.stored, dicom.headers)
+        self._sampler.read(who.tenant_id, [place])
         return place, header
 
     async def _look(self, who: Principal, uids: tuple[str, ...], *finders: Callable[..., Awaitable[Any]]) -> list[Any]:

@@ -26,6 +26,7 @@ from gateway.dimse.services import Services
 from gateway.ingest.announce import Announcer
 from gateway.ingest.association import Association
 from gateway.ingest.callers import Callers
+from gateway.ingest.checking import Checker, Scrubber
 from gateway.ingest.dimse import reject
 from gateway.ingest.direct import DirectCommitter
 from gateway.ingest.held import Held
@@ -61,6 +62,8 @@ class Settings(Protocol):
     def valkey_url(self) -> str: ...
     @property
     def aet(self) -> str: ...
+    @property
+    def scrub_mb_s(self) -> float: ...
     @property
     def host(self) -> str: ...
     @property
@@ -143,8 +146,9 @@ class Listener:
             self.tls_port = self._listen(self._settings.dicom_tls_port, shield)
         meters.ASSOCIATIONS.set_function(lambda: len(self._open))
         sweeper = QuietSweeper(self._db, self._held, self._announce, self._quiet_s)
+        scrubber = Scrubber(self._db, Checker(self._db, store, self._announce), self._settings.scrub_mb_s * 1e6)
         strays, eraser = StraySweeper(self._db, store), Eraser(self._keeper, store)
-        self._tasks += [asyncio.create_task(each.run()) for each in (sweeper, Sweeper(room), strays, eraser)]
+        self._tasks += [asyncio.create_task(each.run()) for each in (sweeper, Sweeper(room), strays, eraser, scrubber)]
         log.info("dicom listening", host=self._settings.host, port=self.port, tls_port=self.tls_port, aet=aet)
 
     def _listen(self, port: int, shield: Shield | None) -> int:

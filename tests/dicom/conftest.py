@@ -85,7 +85,7 @@ def placed(settings: Settings, objects: Path) -> Settings:
         def objects(self) -> Path:
             return self.place
 
-    return Placed(**settings.model_dump() | {"place": objects, "dicom_port": 0})
+    return Placed(**settings.model_dump() | {"place": objects, "dicom_port": 0, "scrub_mb_s": 0})
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from storage import callers, commitments, ingest, performed, quiet, strays
+from storage import callers, commitments, damage, ingest, performed, quiet, strays
 
 if TYPE_CHECKING:
     from readingroom.settings import Settings
 
 _STATEMENTS = {
     f"{module.__name__}.{name}": text
-    for module in (callers, commitments, ingest, performed, quiet, strays)
+    for module in (callers, commitments, damage, ingest, performed, quiet, strays)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str)
 }

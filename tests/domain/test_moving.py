@@ -268,3 +268,10 @@ def test_an_order_under_the_number_given_up_is_the_survivors() -> None:
     unit = story.tell(c.ReceiveOrder(ORDER), known=replace(OTHER, name=PATIENT.name))
     assert (story.study.patient_id, unit.orders[0].order.patient.mrn) == ("p2", "7")
     assert story.tell(c.ReceiveOrder(ORDER)).events == []
+
+
+def test_a_damaged_image_is_flagged_once_also_after_the_signature() -> None:
+    story = signed()
+    unit = story.tell(c.ImagesArrived("harbor", PATIENT, 2, damaged=True))
+    assert (events(unit), story.study.flags) == ({"1.2.3": ["Flagged"]}, {Flag.IMAGE_DAMAGED})
+    assert story.tell(c.ImagesArrived("harbor", PATIENT, 2, damaged=True)).events == []

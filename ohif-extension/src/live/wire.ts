@@ -176,6 +176,7 @@ export interface Ev {
 
 /** What keeps a study open until a person has settled it. */
 export type Flag =
+  | 'image_damaged'
   | 'images_after_sign'
   | 'no_order'
   | 'order_after_sign'

@@ -31,6 +31,7 @@ const FLAGS: Record<string, string> = {
   images_after_sign: 'Images after sign',
   order_after_sign: 'Order after sign',
   patient_after_sign: 'Patient after sign',
+  image_damaged: 'Image damaged',
 };
 
 function ReaderCell({ row, userId, nowMs }: { row: Row; userId: string; nowMs: number }): ReactElement | null {

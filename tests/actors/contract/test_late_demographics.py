@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actors.domain import commands as c
-from actors.domain.identity import Principal, minted_study_uid
+from actors.domain.identity import Principal, minted_study_uid, study_key
 from actors.domain.replay import replay
 from actors.domain.study import load
 from actors.domain.words import Priority, Role, SignKind
-from storage import audit, journal
+from storage import audit, damage, journal
 from storage.pool import Database
 from tests.actors.night import ADA, MAX, PATIENT, Night
 
@@ -149,3 +149,23 @@ async def test_a_study_moves_to_a_patient_with_its_order(night: Night) -> None:
     assert (await night.doc("1.2.4"))["priors"] == 1
     assert [r["patient_id"] for r in await night.rows("SELECT patient_id FROM rr.orders")] == ["p2"]
     await check(night, "1.2.3", "1.2.4")
+
+
+async def test_a_damaged_image_brings_its_study_back_flagged(night: Night) -> None:
+    await night.online(ADA)
+    await night.images("1.2.3")
+    offer = await night.offered("1.2.3")
+    await night.study("1.2.3", c.Accept(offer["offer_id"]), ADA)
+    await night.study("1.2.3", c.SaveDraft(0, {"impression": "Bleed."}), ADA)
+    await night.study("1.2.3", c.Sign(SignKind.FINAL, 1), ADA)
+    db = await Database(night.settings.dsn("rr_ingest")).open()
+    await night.rows(
+        "INSERT INTO rr.instance (tenant_id, study_uid, series_uid, sop_uid, site_id, sop_class, transfer_syntax, path, size,"
+        " sha256, header) VALUES ('t', '1.2.3', '1', '1', 'harbor', '1', '1', 't/aa/x/1.dcm', 1, '', '{}')"
+    )
+    async with db.scope(["t"]) as conn:
+        shard = await damage.found(conn, "t", "1.2.3", "t/aa/x/1.dcm", "changed", "scrub")
+    await db.close()
+    assert shard == study_key("t", "1.2.3").shard
+    doc = await night.until("1.2.3", lambda d: "image_damaged" in d["flags"])
+    assert (doc["status"], doc["report"]["status"]) == ("final", "final")
