@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 SLICES, SIZE = 200, 512  # a CT series: 525 KB an image
 STUDIES, MORE = 10_000, 100_000
 ROUNDS, BLOCK = 12, 10  # blocks of calls, ours and theirs in turn
+_ROOM = 1 << 20  # of a client's buffer
 STUDY = "1.2.826.0.1.3680043.10.99"
 SERIES = f"{STUDY}.1"
 PATH = f"/studies/{STUDY}/series/{SERIES}"
@@ -74,7 +75,8 @@ class Line:
 
     def __init__(self, peer: Peer) -> None:
         self._peer, self._socket = peer, _connected(peer)
-        self._left = b""
+        self._held = bytearray(b" ") * _ROOM  # written to before anything is timed
+        self._from = self._to = 0  # what of it was received and not taken yet
 
     def get(self, request: bytes) -> int:
         """Send a request and read its whole answer; return the size of the body.
@@ -99,29 +101,34 @@ class Line:
         self._socket.close()
 
     def _until(self, end: bytes) -> bytes:
-        while end not in self._left:
-            self._left += self._more()
-        head, _, self._left = self._left.partition(end)
+        while (at := self._held.find(end, self._from, self._to)) < 0:
+            self._more()
+        head = bytes(self._held[self._from : at])
+        self._from = at + len(end)
         return head + b"\r\n"
 
-    def _more(self) -> bytes:
-        data = self._socket.recv(1 << 20)
-        if not data:
+    def _more(self) -> None:
+        if self._from:
+            left = self._to - self._from
+            self._held[:left] = self._held[self._from : self._to]
+            self._from, self._to = 0, left
+        if not (size := self._socket.recv_into(memoryview(self._held)[self._to :])):
             raise ConnectionError("closed")
-        return data
+        self._to += size
 
     def _take(self, size: int) -> None:
-        while len(self._left) < size:
-            size -= len(self._left)
-            self._left = self._more()
-        self._left = self._left[size:]
+        while (held := self._to - self._from) < size:
+            size -= held
+            self._from = self._to = 0
+            self._more()
+        self._from += size
 
     def _to_the_end(self) -> int:
-        total = len(self._left)
-        while data := self._socket.recv(1 << 20):
-            total += len(data)
+        total = self._to - self._from
+        while size := self._socket.recv_into(self._held):
+            total += size
         self.close()
-        self._socket, self._left = _connected(self._peer), b""
+        self._socket, self._from, self._to = _connected(self._peer), 0, 0
         return total
 
     def _chunks(self) -> int:

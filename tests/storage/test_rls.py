@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from actors.domain.identity import Principal
+from actors.domain.words import Role
 from readingroom.settings import ROLES
 from storage.pool import Database
 
@@ -49,4 +51,18 @@ async def test_nothing_is_seen_without_a_tenant(fresh: Settings, role: str) -> N
         assert len(await conn.fetch("SELECT * FROM rr.patient")) == 1
     async with db.scope(["u"]) as conn:
         assert await conn.fetch("SELECT * FROM rr.patient") == []
+    await db.close()
+
+
+async def test_a_read_that_nobody_waits_for_leaves_nothing_behind(fresh: Settings) -> None:
+    db = await Database(fresh.dsn("rr_app"), max_size=1).open()
+    who = Principal("u", "t", Role.RADIOLOGIST)
+    async with db.view(who, only_read=True) as conn:
+        assert await conn.fetchval("SELECT rr.tenants()") == ["t"]
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        async with db.view(who, only_read=True) as conn:
+            await conn.fetchval("SELECT 1 / 0")
+    async with db.pool.acquire() as conn:  # the only one there is
+        assert not conn.is_in_transaction()
+        assert await conn.fetchval("SELECT rr.tenants()") is None
     await db.close()

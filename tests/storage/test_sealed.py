@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
@@ -56,6 +57,34 @@ def test_any_part_reads_as_it_was_written(tmp_path: Path, lengths: list[int], at
         assert file.tell() == max(at, min(at + size, len(whole))) if size >= 0 else True
     segments = max(1, -(-len(whole) // SEGMENT))
     assert (store.root / name).stat().st_size == HEAD_BYTES + len(whole) + TAG * segments
+
+
+@PATIENT
+@given(
+    length=LENGTHS, at=st.integers(0, 3 * SEGMENT), size=st.integers(1, 4 * SEGMENT), before=st.integers(0, 300),
+    after=st.integers(0, 300), sealed=st.booleans(), wait=st.booleans(),
+)  # fmt: skip
+def test_a_piece_comes_with_room_around_it(
+    tmp_path: Path, *, length: int, at: int, size: int, before: int, after: int, sealed: bool, wait: bool
+) -> None:
+    store = _store(tmp_path, MASTER if sealed else None)
+    data = os.urandom(length)
+    name = _put(store, [data])
+    with suppress(BlockingIOError):  # a file system may not tell what it holds in memory
+        piece = store.piece(name, (at, size), before=before, after=after, wait=wait)
+        assert piece[before : len(piece) - after] == (b"head" + data)[at : at + size]
+        assert len(piece) >= before + after
+
+
+def test_a_piece_of_a_file_that_was_changed_is_never_shown(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    name = _put(store, [os.urandom(3 * SEGMENT)])
+    path = store.root / name
+    changed = bytearray(path.read_bytes())
+    changed[HEAD_BYTES + SEGMENT + TAG + 5] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(Damaged):
+        store.piece(name, (0, 3 * SEGMENT), before=100)
 
 
 @PATIENT
