@@ -6,10 +6,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from actors.domain.assignment.rules import Rules
 from actors.domain.double import SecondReads
-from actors.domain.words import DeclineReason, Flag, Presence, Priority, ReportStatus, Role, Setting
+from actors.domain.words import DeclineReason, Flag, Priority, ReportStatus, Role, Setting
 from gateway.calls import Sections
 from gateway.clock_schema import Clock, SlaRule
-from gateway.shapes import Count, Counters, Instant, Reader, Row
+from gateway.shapes import Counters, Instant, Reader, Row
 
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 Short: TypeAlias = Annotated[str, Meta(max_length=200)]
@@ -249,24 +249,6 @@ class Board(Rows, frozen=True, kw_only=True):
     counters: Counters
     readers: list[Reader]
     as_of_seq: int
-
-
-class PastReader(Given, frozen=True, kw_only=True):
-    """A reader as she was at an instant."""
-
-    radiologist_id: str
-    presence: Presence
-    load: Count
-    study_uid: str | None
-
-
-class PastBoard(Given, frozen=True, kw_only=True):
-    """The board as it was at an instant; demographics are today's."""
-
-    at: Instant
-    items: list[Row]
-    counters: Counters
-    readers: list[PastReader]
 
 
 class Past(Given, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.domain.errors import BadPayload
 from actors.domain.words import Priority
+from gateway import past as past_schema
 from gateway import schema
 from gateway.api.route import Route
 from gateway.forecasting import moment
@@ -63,5 +64,5 @@ _QUERY = ("limit", "after")
 ROUTES = (
     Route("GET", "/api/worklist", worklist, schema.Rows, "worklist", query=_QUERY),
     Route("GET", "/api/board", board, schema.Board, "board", query=_QUERY),
-    Route("GET", "/api/board/past", past, schema.PastBoard, "board_past", query=("at",)),
+    Route("GET", "/api/board/past", past, past_schema.PastBoard, "board_past", query=("at",)),
 )

@@ -15,7 +15,7 @@ from actors.domain.words import Priority, SignKind
 from actors.told import Tick, sealed
 from tests.chaos.checker.history import Alert, Fault, Heard, History, Link
 from tests.chaos.model.clockwork import driven
-from tests.chaos.model.host import POLICY, Message, Weather
+from tests.chaos.model.host import POLICIES, Message, Weather
 from tests.chaos.model.night import MAX, Night
 from tests.chaos.model.store import TENANT
 
@@ -30,6 +30,7 @@ class Told(Night):
 
     def __init__(self) -> None:
         super().__init__(0)
+        self.store.policy = POLICIES[0]
         self.weather = self.hosts[0]._weather = Weather(0, 0, 0, 0, 0, 0)
         self.studies, self.stat = [SIGNED, BREACHED], {SIGNED: True, BREACHED: True}
         for n, reader in enumerate(self.readers):
@@ -70,7 +71,7 @@ def good() -> History:
             night.store.now = due
             night.fire(everything=True)
             night.settle()
-        assert POLICY.sla[Priority.STAT].due_s < 3600
+        assert night.store.policy.sla[Priority.STAT].due_s < 3600
         night.store.later(60)
         history = night.store.history()
     history.stored, history.attempts = night.stored, night.attempts
