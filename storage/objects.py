@@ -84,8 +84,8 @@ class ObjectStore:
 
     def __init__(self, root: Path, key: bytes | None = None, *, url: str | None = None, sync: bool = True) -> None:
         self.root, self.sync = root, sync
-        self._shelf: Shelf = Bucket(url) if url else Disk(root, sync=sync)
-        self.keys = None if key is None else Keys(key, self._shelf)
+        self.shelf: Shelf = Bucket(url) if url else Disk(root, sync=sync)
+        self.keys = None if key is None else Keys(key, self.shelf)
         self._incoming = root / _INCOMING
         self._numbers = itertools.count()
 
@@ -114,7 +114,7 @@ class ObjectStore:
         Raises:
             OSError: it is not there; :class:`~storage.sealed.Damaged` here or while reading: it is not what was written.
         """
-        file = self._shelf.open(_checked(name))
+        file = self.shelf.open(_checked(name))
         head = file.read(HEAD_BYTES)
         file.seek(0)
         if not head.startswith(MAGIC) or self.keys is None:
@@ -162,11 +162,11 @@ class ObjectStore:
 
     def settle(self, temporary: Path, name: str) -> None:
         """Give a synced file its name, durably."""
-        self._shelf.settle(temporary, _checked(name))
+        self.shelf.settle(temporary, _checked(name))
 
     def remove(self, name: str) -> None:
         """Remove a stored file, or a study's key; nothing to do when it is gone. Raises OSError when the disk is away."""
-        self._shelf.remove(_checked(name))
+        self.shelf.remove(_checked(name))
 
 
 def _checked(name: str) -> str:

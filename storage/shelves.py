@@ -43,6 +43,18 @@ class Shelf(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file durably; nothing to do when there is none."""
 
+    def listed(self, directory: str) -> Iterator[tuple[str, float]]:
+        """Yield the images below a directory, each with the Unix time it was written."""
+
+    def written_at(self, name: str) -> float:
+        """Return the Unix time a file was written; raises FileNotFoundError when there is none."""
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file another name; raises FileNotFoundError when there is none."""
+
+    def give_back(self, aside: str, name: str) -> None:
+        """Give a file that was set aside its name again, unless there is one of that name; it stays aside too."""
+
 
 class Disk:
     """A directory of ours, on one file system.
@@ -95,6 +107,23 @@ class Disk:
         with suppress(OSError):  # something else lies there, or it is gone
             target.parent.rmdir()
 
+    def listed(self, directory: str) -> Iterator[tuple[str, float]]:
+        for path in (self._root / directory).glob("??/*/*.dcm"):
+            with suppress(FileNotFoundError):
+                yield str(path.relative_to(self._root)), path.stat().st_mtime
+
+    def written_at(self, name: str) -> float:
+        return (self._root / name).stat().st_mtime
+
+    def rename(self, name: str, to: str) -> None:
+        target = self._root / to
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (self._root / name).rename(target)
+
+    def give_back(self, aside: str, name: str) -> None:
+        with suppress(FileExistsError, FileNotFoundError):
+            os.link(self._root / aside, self._root / name)
+
     def _make(self, directory: Path) -> None:
         fresh = [d for d in (directory, *directory.parents) if not d.exists()]
         directory.mkdir(parents=True, exist_ok=True)
@@ -141,6 +170,25 @@ class Bucket:
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError), _as_os_errors():
             obstore.delete(self._store, name)
+
+    def listed(self, directory: str) -> Iterator[tuple[str, float]]:
+        with _as_os_errors():
+            for some in obstore.list(self._store, prefix=directory):
+                for one in some:
+                    if one["path"].endswith(".dcm"):
+                        yield one["path"], one["last_modified"].timestamp()
+
+    def written_at(self, name: str) -> float:
+        with _as_os_errors():
+            return float(obstore.head(self._store, name)["last_modified"].timestamp())
+
+    def rename(self, name: str, to: str) -> None:
+        with _as_os_errors():
+            obstore.rename(self._store, name, to)
+
+    def give_back(self, aside: str, name: str) -> None:
+        with suppress(FileExistsError, FileNotFoundError):
+            self.create(name, self.read(aside))
 
 
 class Ranged(Spans):

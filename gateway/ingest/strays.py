@@ -1,14 +1,12 @@
 """Collects files that no row refers to: their sender was told to send again, or a crash came between file and rows.
 
-On a local disk only: what lies in a bucket is left to the bucket's own inventory. A file that is old enough is first
-set aside, then removed a minute later unless a row has come for it meanwhile, as a resend may have given the same name
-to a file of its own in just that moment.
+On a local disk and in a bucket alike. A file that is old enough is first set aside, then removed a minute later unless
+a row has come for it meanwhile, as a resend may have given the same name to a file of its own in just that moment.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,6 +16,7 @@ import structlog
 from gateway.ingest import part10
 from storage import quiet, strays
 from storage.faults import AWAY
+from storage.sealed import Damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,44 +89,46 @@ class StraySweeper:
     def _sop_uids(self, names: Iterable[str]) -> dict[str, str]:
         found = {}
         for name in names:
-            with suppress(OSError, part10.Incomplete):  # gone meanwhile, or nothing of ours
-                where = f"{_ASIDE}/{name}" if (self._store.root / _ASIDE / name).exists() else name
+            with suppress(FileNotFoundError, Damaged, part10.Incomplete):  # gone meanwhile, or nothing of ours
+                where = _aside(name) if self._is_aside(name) else name
                 with self._store.open(where, study=name.rpartition("/")[0]) as file:
                     found[name] = part10.meta(file.read(_HEAD)).sop_uid
         return found
 
     def _older(self, tenant_id: str) -> list[str]:
         """Return the names of files of a tenant that are old enough, those left aside by a crash too."""
-        root, before = self._store.root, time.time() - self._old_s
-        found = []
-        for path in (root / tenant_id).glob("??/*/*.dcm"):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
-                    found.append(str(path.relative_to(root)))
-        found += [str(path.relative_to(root / _ASIDE)) for path in (root / _ASIDE / tenant_id).glob("??/*/*.dcm")]
-        return found
+        before = time.time() - self._old_s
+        found = [name for name, at in self._store.shelf.listed(tenant_id) if at < before]
+        return found + [name.removeprefix(f"{_ASIDE}/") for name, _ in self._store.shelf.listed(_aside(tenant_id))]
+
+    def _is_aside(self, name: str) -> bool:
+        try:
+            self._store.shelf.written_at(_aside(name))
+        except FileNotFoundError:
+            return False
+        return True
 
     def _set_aside(self, name: str) -> bool:
         """Move a file out of the way, unless it is a new one of that name."""
-        path, aside = self._store.root / name, self._store.root / _ASIDE / name
-        if aside.exists():
+        if self._is_aside(name):
             return True
         try:
-            if path.stat().st_mtime >= time.time() - self._old_s:
+            if self._store.shelf.written_at(name) >= time.time() - self._old_s:
                 return False
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(aside)
+            self._store.shelf.rename(name, _aside(name))
         except FileNotFoundError:
             return False
         return True
 
     def _take_back(self, name: str, *, keep: bool) -> None:
         """Remove a file that was set aside, or give it back its name unless there is a new one."""
-        path, aside = self._store.root / name, self._store.root / _ASIDE / name
         if keep:
-            with suppress(FileExistsError, FileNotFoundError):
-                os.link(aside, path)
-        aside.unlink(missing_ok=True)
+            self._store.shelf.give_back(_aside(name), name)
+        self._store.remove(_aside(name))
+
+
+def _aside(name: str) -> str:
+    return f"{_ASIDE}/{name}"
 
 
 def _batches(names: Iterable[str]) -> Iterable[list[str]]:

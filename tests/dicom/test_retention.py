@@ -6,10 +6,8 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.request import Request, urlopen
 
 import pytest
-from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 from actors.domain.errors import BadPayload, NotFound
@@ -24,7 +22,7 @@ from storage.objects import object_store
 from storage.pool import Database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from pydicom.dataset import FileDataset
 
@@ -44,22 +42,6 @@ WITH j AS (INSERT INTO rr.journal (tenant_id, entity, version, type, body, at)
     FROM rr.dicom_study WHERE study_uid = $1)
 UPDATE rr.dicom_study SET last_image_at = now() - make_interval(days => $2) WHERE study_uid = $1
 """
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "of this test alone",
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        urlopen(Request(f"http://{host}:{port}/kept", method="PUT")).close()
-        yield "s3://kept/room"
-    server.stop()
 
 
 class Killed(Exception):
