@@ -98,6 +98,8 @@ class Proposal:
             request.decode(pdu)
             primitive = request.to_primitive()
             calling, called = primitive.calling_ae_title, primitive.called_ae_title
+            if not all(context.transfer_syntax for context in primitive.presentation_context_definition_list):
+                raise ValueError("a context without a transfer syntax")  # noqa: TRY301 - PS3.8 9.3.2.2
         except Exception as exc:  # whatever broken bytes make pynetdicom raise
             raise NotAnAssociation(type(exc).__name__) from exc
         known = str(primitive.application_context_name or "") == APPLICATION_CONTEXT

@@ -148,7 +148,9 @@ def test_commands_and_requests_are_read_or_refused() -> None:
         with suppress(Malformed):
             Request.of(example[0]).response(1, 0)
         with suppress(NotAnAssociation):
-            Proposal.of(example[1])
+            proposed = Proposal.of(example[1])
+            if proposed.known_application:
+                proposed.accept()
 
     seeds = [command("1.2.3"), command("", "", 0x20)]
     fuzz(st.tuples(mutated(seeds) | st.binary(max_size=200), mutated([whole]) | st.binary(max_size=200)), check)
