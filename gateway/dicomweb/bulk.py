@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import io
-import threading
 import warnings
 from typing import TYPE_CHECKING
 
 import pydicom
 
 from gateway.dicomweb.problem import NotAcceptable
+from gateway.ingest.header import slow
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
     from pydicom.dataset import Dataset
 
-_slow = threading.Lock()  # pydicom warns through a filter that all threads share
-
 
 def value(file: BinaryIO, name: str) -> bytes | None:
     """Return the bytes of an element, ``TAG`` or ``TAG/ITEM/TAG``, items from 0; None when there is none."""
-    with _slow, warnings.catch_warnings():
+    with slow, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data: Dataset = pydicom.dcmread(file, force=True)
         steps = name.split("/")
@@ -40,7 +38,7 @@ def value(file: BinaryIO, name: str) -> bytes | None:
 
 def renamed(file: BinaryIO, study_uid: str) -> bytes:
     """Return a file under another Study Instance UID; nothing else in it changes."""
-    with _slow, warnings.catch_warnings():
+    with slow, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = pydicom.dcmread(file, force=True)
         data.StudyInstanceUID = study_uid

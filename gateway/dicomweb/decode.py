@@ -68,7 +68,7 @@ def _decompress(data: bytes, shape: Shape, transfer_syntax: str) -> NDArray[Any]
     elif transfer_syntax in JPEG_2000:
         found = imagecodecs.jpeg2k_decode(data)
     elif transfer_syntax in HTJ2K:
-        found = imagecodecs.htj2k_decode(data)
+        found = imagecodecs.htj2k_decode(data, planar=False)  # also without a colour transformation
     else:
         raise Unreadable(f"frames in {transfer_syntax} are not decoded here")
     return found

@@ -11,7 +11,7 @@ from actors.domain.errors import NotFound
 from gateway.dicomweb import bulk, pixeldata
 from gateway.dicomweb.answer import Multipart, cached, sending, unchanged, whole
 from gateway.dicomweb.decode import decode
-from gateway.dicomweb.negotiation import frames_form
+from gateway.dicomweb.negotiation import frames_forms
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.dicomweb.access import Reader
     from gateway.dicomweb.negotiation import Form
     from gateway.dicomweb.pixeldata import Layout
+    from gateway.dicomweb.transcode import Transcoder
     from storage.dicom import Stored
     from storage.objects import ObjectStore
 
@@ -153,15 +154,14 @@ def _extent(layout: Layout, transfer_syntax: str, number: int) -> tuple[int, int
 class Frames:
     """Handlers of ``/frames/{list}``."""
 
-    def __init__(self, reader: Reader, images: Images) -> None:
-        self._reader, self._images = reader, images
-        self._decoding = asyncio.Semaphore(2)
+    def __init__(self, reader: Reader, images: Images, transcoder: Transcoder) -> None:
+        self._reader, self._images, self._transcoder = reader, images, transcoder
 
     async def frames(self, request: web.Request, who: Principal) -> web.StreamResponse:
         """``…/instances/{instance}/frames/{frames}``."""
         place = await self._reader.place(who, *(request.match_info[n] for n in ("study", "series", "instance")))
         wanted = numbers(request.match_info["frames"])
-        form = frames_form(request, place.transfer_syntax, len(wanted))
+        form = await self._form(request, place, len(wanted))
         kept = cached(place, "frames", request.match_info["frames"], str(form))
         if (answer := unchanged(request, kept)) is not None:
             return answer
@@ -193,8 +193,18 @@ class Frames:
     async def _read(self, place: Stored, wanted: Sequence[int], form: Form) -> list[bytes]:
         if form.stored:
             return await asyncio.to_thread(self._images.frames, place, wanted)
-        async with self._decoding:
-            return await asyncio.to_thread(self._images.frames, place, wanted, stored=False)
+        return await self._transcoder.frames(place, wanted, form.transfer_syntax)
+
+    async def _form(self, request: web.Request, place: Stored, count: int) -> Form:
+        """Return the most wanted form that these frames have.
+
+        Raises:
+            NotAcceptable: they have none of them.
+        """
+        for form in frames_forms(request, place.transfer_syntax, count):
+            if form.stored or await self._transcoder.can(place, form.transfer_syntax):
+                return form
+        raise NotAcceptable("Frames have no such form.")
 
     async def _stream(
         self, request: web.Request, place: Stored, wanted: Sequence[int], form: Form, kept: dict[str, str]

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import re
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -27,6 +27,9 @@ _INSTANCE = 3  # UIDs that name an instance
 _LEFT_OUT = re.compile(r'\{"vr": "(?:O[BDFLVW]|UN)"\}')  # as PostgreSQL prints jsonb
 
 
+T = TypeVar("T")
+
+
 class Body:
     """What is sent, and its headers: the tag of a large body takes longer than finding it."""
 
@@ -35,34 +38,35 @@ class Body:
         self.headers = tagged(data) | {"Content-Type": JSON}
 
 
-class Kept:
+class Kept(Generic[T]):
     """Bodies by what they are of; the one asked for longest ago goes first."""
 
     def __init__(self, most: int = MAX_BYTES) -> None:
         self._most, self._bytes = most, 0
-        self._bodies: OrderedDict[Hashable, Body] = OrderedDict()
+        self._bodies: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
 
-    def get(self, key: Hashable) -> Body | None:
+    def get(self, key: Hashable) -> T | None:
         """Return a body, if it is still there."""
-        body = self._bodies.get(key)
-        if body is not None:
-            self._bodies.move_to_end(key)
-        return body
+        found = self._bodies.get(key)
+        if found is None:
+            return None
+        self._bodies.move_to_end(key)
+        return found[0]
 
-    def put(self, key: Hashable, body: Body) -> None:
-        """Keep a body, in place of the one of that key."""
+    def put(self, key: Hashable, body: T, size: int) -> None:
+        """Keep a body of so many bytes, in place of the one of that key."""
         before = self._bodies.pop(key, None)
-        self._bytes += len(body.data) - (0 if before is None else len(before.data))
-        self._bodies[key] = body
+        self._bytes += size - (0 if before is None else before[1])
+        self._bodies[key] = body, size
         while self._bytes > self._most:
-            self._bytes -= len(self._bodies.popitem(last=False)[1].data)
+            self._bytes -= self._bodies.popitem(last=False)[1][1]
 
 
 class Metadata:
     """Handler of ``…/metadata``."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader, self._kept = reader, Kept()
+        self._reader, self._kept = reader, Kept[Body]()
 
     async def metadata(self, request: web.Request, who: Principal) -> web.StreamResponse:
         """Give the headers in order, as DICOM JSON."""
@@ -91,14 +95,14 @@ class Metadata:
         body = self._kept.get(key)
         if body is None:
             body = Body(_made(await self._reader.headers(who, *uids), base))
-            self._kept.put(key, body)
+            self._kept.put(key, body, len(body.data))
         return body
 
     async def _packed(self, tag: str, body: bytes) -> bytes:
         packed = self._kept.get(tag)
         if packed is None:
             packed = Body(await asyncio.to_thread(gzip.compress, body, _QUICK))
-            self._kept.put(tag, packed)
+            self._kept.put(tag, packed, len(packed.data))
         return packed.data
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.dicomweb.problem import NotAcceptable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from aiohttp import web
 
@@ -33,6 +33,15 @@ _MEDIA = {
 }
 _OF_SYNTAX = {f"1.2.840.10008.1.2.4.{end}": media for media, ends in _MEDIA.items() for end in ends}
 _OF_SYNTAX["1.2.840.10008.1.2.5"] = "image/dicom-rle"
+# What frames are made into, by what is asked for without a transfer syntax; baseline JPEG loses, so it must be named.
+_MADE = {
+    "image/jpeg": "1.2.840.10008.1.2.4.70",
+    "image/jls": "1.2.840.10008.1.2.4.80",
+    "image/jp2": "1.2.840.10008.1.2.4.90",
+    "image/jphc": "1.2.840.10008.1.2.4.201",
+    "image/dicom-rle": "1.2.840.10008.1.2.5",
+}
+_TARGETS = frozenset({*_MADE.values(), "1.2.840.10008.1.2.4.50"})
 
 _TOKEN = r"[\w!#$%&'*+.^`|~/-]+"  # noqa: S105 - RFC 9110 5.6.2, and the slash of media types
 _PART = re.compile(rf'\s*(?:({_TOKEN})(?:\s*=\s*("(?:[^"\\]|\\.)*"|{_TOKEN}))?)?\s*(;|,|$)')
@@ -124,51 +133,74 @@ class Form:
         return f"{self.media}; transfer-syntax={self.transfer_syntax}"
 
 
-def frames_form(request: web.Request, transfer_syntax: str, count: int) -> Form:
-    """Return how frames stored in a transfer syntax are sent.
+def frames_forms(request: web.Request, transfer_syntax: str, count: int) -> Iterator[Form]:
+    """Yield how frames stored in a transfer syntax may be sent, the most wanted first; what is made may not fit them.
 
     Raises:
-        NotAcceptable: nothing that we can make is accepted.
+        NotAcceptable: when all were taken.
     """
     native = transfer_syntax in NATIVE
     as_stored = EXPLICIT_LITTLE if native else transfer_syntax
     media = OCTETS if native else media_of(transfer_syntax)
     for range_ in accepted(request):
         if range_.media == "*/*":
-            return Form(media, as_stored, multipart=True)
+            yield Form(media, as_stored, multipart=True)
+            continue
         multipart = range_.media == "multipart/related"
         kind = (range_.param("type") or OCTETS).lower() if multipart else range_.media
         wanted = range_.param("transfer-syntax")
         if not multipart and count != 1:
             continue
-        if kind == OCTETS:
-            if wanted in ("*", as_stored) or (native and wanted is None):
-                return Form(media, as_stored, multipart)
-            if wanted in (None, EXPLICIT_LITTLE) and not media.startswith("video/"):
-                return Form(OCTETS, EXPLICIT_LITTLE, multipart, stored=False)
-        elif kind in (media, "*/*", f"{media.partition('/')[0]}/*") and wanted in (None, "*", as_stored):
-            return Form(media, as_stored, multipart)
+        if (kind == OCTETS and (wanted in ("*", as_stored) or (native and wanted is None))) or (
+            kind in (media, "*/*", f"{media.partition('/')[0]}/*") and wanted in (None, "*", as_stored)
+        ):
+            yield Form(media, as_stored, multipart)
+        elif media.startswith("video/"):
+            continue
+        elif kind == OCTETS and wanted in (None, EXPLICIT_LITTLE):
+            yield Form(OCTETS, EXPLICIT_LITTLE, multipart, stored=False)
+        elif (made := _made(kind, wanted)) is not None:
+            yield Form(media_of(made), made, multipart, stored=False)
     raise NotAcceptable(
         f"The frames are stored as {media}; transfer-syntax={as_stored}.", {"transfer_syntax": as_stored}
     )
 
 
-def dicom_form(request: web.Request, count: int, syntaxes: set[str]) -> Form:
-    """Return how whole instances are sent: always as stored, as parts unless one alone is asked for.
+def _made(kind: str, wanted: str | None) -> str | None:
+    """Return the transfer syntax that frames are made into for a media type, if for any."""
+    if wanted in (None, "*"):
+        return _MADE.get(kind)
+    return wanted if wanted in _TARGETS and kind in (media_of(wanted), "image/*", "*/*", OCTETS) else None
+
+
+def dicom_form(request: web.Request, count: int, syntaxes: set[str], made: frozenset[str]) -> Form:
+    """Return how whole instances are sent: as stored unless another syntax is asked for, as parts unless one alone is.
+
+    Args:
+        request: says what is accepted.
+        count: how many instances there are.
+        syntaxes: what they are stored in.
+        made: what they can be made into.
 
     Raises:
         NotAcceptable: another form or transfer syntax is wanted.
     """
     for range_ in accepted(request):
         wanted = range_.param("transfer-syntax")
-        fits = wanted in (None, "*") or syntaxes == {wanted}
+        stored = wanted in (None, "*") or syntaxes == {wanted}
+        form = Form(DICOM, "*" if stored or wanted is None else wanted, multipart=range_.media != DICOM, stored=stored)
         if range_.media == "*/*":
             return Form(DICOM, "*", multipart=True)
-        if range_.media == "multipart/related" and (range_.param("type") or DICOM).lower() in (DICOM, "*/*") and fits:
-            return Form(DICOM, "*", multipart=True)
-        if range_.media == DICOM and count == 1 and fits:
-            return Form(DICOM, "*", multipart=False)
-    raise NotAcceptable(f'Instances are available as multipart/related; type="{DICOM}"; transfer-syntax=*.')
+        if not stored and wanted not in made:
+            continue
+        if range_.media == "multipart/related" and (range_.param("type") or DICOM).lower() in (DICOM, "*/*"):
+            return form
+        if range_.media == DICOM and count == 1:
+            return form
+    raise NotAcceptable(
+        f'Instances are available as multipart/related; type="{DICOM}"; transfer-syntax=*, or one of'
+        f" {', '.join(sorted(made))}."
+    )
 
 
 def rendered_media(request: web.Request) -> str:

@@ -356,7 +356,7 @@ def _native(source: Source, layout: Layout, number: int) -> bytes:
     raw = source.exactly(layout.pixels.offset + low, min(high, layout.pixels.length) - low)
     if swap > 1:
         raw = raw[: len(raw) // swap * swap]
-        raw = _swap(raw, swap)
+        raw = turned(raw, swap)
     raw = raw[first - low : last - low]
     shift = begin % 8
     if shift == 0:
@@ -365,7 +365,8 @@ def _native(source: Source, layout: Layout, number: int) -> bytes:
     return (whole & ((1 << bits) - 1)).to_bytes(-(-bits // 8), "little")
 
 
-def _swap(raw: bytes, size: int) -> bytes:
+def turned(raw: bytes, size: int) -> bytes:
+    """Return words of a size with their bytes in the other order."""
     swapped = bytearray(len(raw))
     for i in range(size):
         swapped[i::size] = raw[size - 1 - i :: size]

@@ -11,6 +11,7 @@ from gateway.dicomweb.frames import Frames, Images
 from gateway.dicomweb.metadata import Metadata
 from gateway.dicomweb.qido import Qido
 from gateway.dicomweb.rendered import Rendered
+from gateway.dicomweb.transcode import Transcoder
 from gateway.dicomweb.wado import Wado
 from storage.objects import object_store
 
@@ -28,8 +29,9 @@ def routes(deps: Deps) -> list[web.RouteDef]:
     reader = Reader(deps)
     store = object_store(deps.settings)
     images = Images(store)
-    qido, wado, headers = Qido(deps), Wado(reader, store), Metadata(reader)
-    frames, rendered = Frames(reader, images), Rendered(reader, images)
+    transcoder = Transcoder(images, store)
+    qido, wado, headers = Qido(deps), Wado(reader, store, transcoder), Metadata(reader)
+    frames, rendered = Frames(reader, images, transcoder), Rendered(reader, images)
     table = {
         ROOT + "/studies": qido.studies,
         ROOT + "/series": qido.series,

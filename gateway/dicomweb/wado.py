@@ -13,10 +13,13 @@ from gateway.dicomweb import bulk
 from gateway.dicomweb.answer import Multipart, cached, sending, unchanged
 from gateway.dicomweb.negotiation import DICOM, OCTETS, accepted, dicom_form
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
+from gateway.dicomweb.transcode import OF_INSTANCES, UNENCODED
 
 if TYPE_CHECKING:
     from actors.domain.identity import Principal
     from gateway.dicomweb.access import Reader
+    from gateway.dicomweb.negotiation import Form
+    from gateway.dicomweb.transcode import Transcoder
     from storage.dicom import Stored
     from storage.objects import ObjectStore
 
@@ -29,9 +32,9 @@ def _uids(request: web.Request) -> tuple[str, ...]:
     return tuple(given[name] for name in ("study", "series", "instance") if name in given)
 
 
-def _heading(many: Multipart, place: Stored, size: int) -> bytes:
+def _heading(many: Multipart, place: Stored, size: int, transfer_syntax: str | None = None) -> bytes:
     location = f"/dicom-web/studies/{place.study_uid}/series/{place.series_uid}/instances/{place.sop_uid}"
-    return many.head(f"{DICOM}; transfer-syntax={place.transfer_syntax}", size, location)
+    return many.head(f"{DICOM}; transfer-syntax={transfer_syntax or place.transfer_syntax}", size, location)
 
 
 def _is_long(group: list[Stored]) -> bool:
@@ -55,23 +58,23 @@ def _grouped(places: list[Stored]) -> list[list[Stored]]:
 class Wado:
     """Handlers of retrieve."""
 
-    def __init__(self, reader: Reader, store: ObjectStore) -> None:
-        self._reader, self._store = reader, store
+    def __init__(self, reader: Reader, store: ObjectStore, transcoder: Transcoder) -> None:
+        self._reader, self._store, self._transcoder = reader, store, transcoder
 
     async def instances(self, request: web.Request, who: Principal) -> web.StreamResponse:
-        """A study, series or instance: DICOM files, byte for byte as received."""
+        """A study, series or instance: DICOM files, byte for byte as received unless another transfer syntax is asked for."""
         places = await self._reader.stored(who, *_uids(request))
-        form = dicom_form(request, len(places), {place.transfer_syntax for place in places})
+        form = dicom_form(request, len(places), {place.transfer_syntax for place in places}, OF_INSTANCES)
         if form.multipart:
-            return await self._parts(request, places)
-        return await self._alone(request, places[0])
+            return await (self._parts(request, places) if form.stored else self._made_parts(request, places, form))
+        return await self._alone(request, places[0], form)
 
-    async def _alone(self, request: web.Request, place: Stored) -> web.StreamResponse:
-        kept = cached(place, DICOM)
+    async def _alone(self, request: web.Request, place: Stored, form: Form) -> web.StreamResponse:
+        kept = cached(place, DICOM) if form.stored else cached(place, DICOM, form.transfer_syntax)
         if (answer := unchanged(request, kept)) is not None:
             return answer
-        headers = kept | {"Content-Type": f"{DICOM}; transfer-syntax={place.transfer_syntax}", "Accept-Ranges": "bytes"}
-        data = await self._rewritten(place)
+        headers = kept | {"Content-Type": _kind(place, form), "Accept-Ranges": "bytes"}
+        data = await self._rewritten(place, form)
         size = place.size if data is None else len(data)
         start, stop = _span(request, size)
         status = 200
@@ -83,6 +86,25 @@ class Wado:
             if request.method != "HEAD":
                 await self._write(sent, place, data, start, stop)
         return sent
+
+    async def _made_parts(self, request: web.Request, places: list[Stored], form: Form) -> web.StreamResponse:
+        """Send instances as parts, each transcoded when its turn comes."""
+        first = await self._rewritten(places[0], form)  # refused, if at all, before the answer begins
+        for place in [] if form.transfer_syntax in UNENCODED else places[1:]:
+            if not await self._transcoder.can(place, form.transfer_syntax):
+                raise NotAcceptable(f"Not all instances have a form in {form.transfer_syntax}.")
+        many = Multipart(DICOM)
+        answer = web.StreamResponse(headers={"Content-Type": many.content_type, "Cache-Control": "private, no-cache"})
+        async with sending(request, answer):
+            for place in places if request.method != "HEAD" else []:
+                data = first if place is places[0] else await self._rewritten(place, form)
+                size = place.size if data is None else len(data)
+                await answer.write(_heading(many, place, size, form.transfer_syntax))
+                await self._write(answer, place, data, 0, size)
+                await answer.write(b"\r\n")
+            if request.method != "HEAD":
+                await answer.write(many.end)
+        return answer
 
     async def _parts(self, request: web.Request, places: list[Stored]) -> web.StreamResponse:
         """Send instances as parts; while some are written, the next are read and decrypted in a thread."""
@@ -126,8 +148,10 @@ class Wado:
         body[: len(head)], body[-2:] = head, b"\r\n"
         return body
 
-    async def _rewritten(self, place: Stored) -> bytes | None:
-        """Return the bytes of an instance of a study kept apart, under our UID; None for all others."""
+    async def _rewritten(self, place: Stored, form: Form) -> bytes | None:
+        """Return the bytes of an instance that is transcoded, or of a study kept apart; None for all others."""
+        if not form.stored and form.transfer_syntax != place.transfer_syntax:
+            return await self._transcoder.instance(place, form.transfer_syntax)
         if place.study_uid == place.header_study_uid:
             return None
         return await asyncio.to_thread(self._renamed, place)
@@ -185,6 +209,11 @@ class Wado:
         many = Multipart(OCTETS)
         body = many.part(OCTETS, data, request.path) + many.end
         return web.Response(body=body, headers=kept | {"Content-Type": many.content_type})
+
+
+def _kind(place: Stored, form: Form) -> str:
+    """Return the Content-Type of an instance."""
+    return f"{DICOM}; transfer-syntax={place.transfer_syntax if form.stored else form.transfer_syntax}"
 
 
 def _octets(request: web.Request) -> bool:

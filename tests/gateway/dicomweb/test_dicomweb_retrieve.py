@@ -148,9 +148,9 @@ async def test_a_form_that_cannot_be_made_is_refused(dicomweb: Any, make: Make, 
     image = make("MR_small_RLE.dcm")
     await dicomweb.store(image)
     for path, accept in (
-        ("/frames/1", "multipart/related; type=image/jp2"),
+        ("/frames/1", "multipart/related; type=image/jpx"),
         ("/frames/1", "multipart/related; type=image/dicom-rle; transfer-syntax=1.2.3"),
-        ("", 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1'),
+        ("", 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.50'),
         ("", "application/zip"),
         ("/metadata", 'multipart/related; type="application/dicom+xml"'),
         ("/rendered", "image/gif"),

@@ -1,0 +1,144 @@
+"""Frames and instances come in the transfer syntax that was asked for, or are refused; pixels are the stored ones."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from gateway.dicomweb import encode
+from gateway.dicomweb.decode import decode
+from gateway.dicomweb.transcode import UNENCODED
+from tests.gateway.dicomweb.test_dicomweb_encode import shape_of
+from tests.gateway.dicomweb.test_dicomweb_retrieve import NATIVE, spoil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pydicom.dataset import FileDataset
+
+    Make = Callable[..., FileDataset]
+    At = Callable[..., str]
+
+PARTS = "multipart/related; type="
+DICOM = 'multipart/related; type="application/dicom"; transfer-syntax='
+MEDIA = {
+    encode.JPEG_LOSSLESS: "image/jpeg", encode.JPEG_LS: "image/jls", encode.JPEG_2000: "image/jp2",
+    encode.HTJ2K: "image/jphc", "1.2.840.10008.1.2.5": "image/dicom-rle",
+}  # fmt: skip
+CODED = encode.LOSSLESS - {"1.2.840.10008.1.2.5"}
+SOURCES = (
+    "CT_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "image_dfl.dcm",
+    "SC_rgb_small_odd.dcm", "SC_rgb_rle_2frame.dcm", "SC_rgb_small_odd_big_endian.dcm", "liver_1frame.dcm",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*SOURCES[:7], "examples_palette.dcm"])
+async def test_frames_come_in_every_lossless_syntax(dicomweb: Any, make: Make, at: At, name: str) -> None:
+    image = make(name)
+    await dicomweb.store(image)
+    path = f"{at(image)}/frames/" + ",".join(str(n + 1) for n in range(int(image.get("NumberOfFrames") or 1)))
+    plain = await dicomweb.parts(path, f"{PARTS}{NATIVE}")
+    kind = f"{'i' if image.PixelRepresentation else 'u'}{image.BitsAllocated // 8}"
+    size = (image.Rows, image.Columns) if image.SamplesPerPixel == 1 else (image.Rows, image.Columns, 3)
+    shape = shape_of(np.empty(size, kind), image.BitsStored, image.PhotometricInterpretation)
+    for syntax, media in MEDIA.items():
+        made = await dicomweb.parts(path, f"{PARTS}{media}")
+        assert made == await dicomweb.parts(path, f"{PARTS}application/octet-stream; transfer-syntax={syntax}")
+        if syntax == image.file_meta.TransferSyntaxUID:
+            continue
+        assert {kind for kind, _ in made} == {f"{media}; transfer-syntax={syntax}"}
+        for (_, data), (_, native) in zip(made, plain, strict=True):
+            found = decode(data, shape, syntax, encapsulated=True)
+            assert np.array_equal(found, np.frombuffer(native, kind)[: found.size].reshape(size)), syntax
+
+
+@pytest.mark.parametrize("name", SOURCES)
+async def test_instances_come_in_every_lossless_syntax(dicomweb: Any, make: Make, at: At, name: str) -> None:
+    image = make(name)
+    await dicomweb.store(image)
+    for syntax in (*MEDIA, *UNENCODED):
+        if syntax == image.file_meta.TransferSyntaxUID:
+            continue
+        if image.BitsAllocated == 1 and syntax in MEDIA:
+            assert await dicomweb.refusal(at(image), accept=DICOM + syntax) == (406, "not_acceptable")
+            continue
+        [(kind, data)] = await dicomweb.parts(at(image, level="study"), DICOM + syntax)
+        assert kind == f"application/dicom; transfer-syntax={syntax}"
+        made = pydicom.dcmread(io.BytesIO(data))
+        assert (made.file_meta.TransferSyntaxUID, made.SOPInstanceUID) == (syntax, image.SOPInstanceUID)
+        for element in ("NumberOfFrames", "RescaleSlope", "PhotometricInterpretation", "BitsStored", "PatientName"):
+            assert made.get(element) == image.get(element), element
+        async with dicomweb.get(at(image), accept=f"application/dicom; transfer-syntax={syntax}") as answer:
+            assert await answer.read() == data
+            assert answer.headers["ETag"] != await _tag(dicomweb, at(image))
+        if syntax in CODED:  # no reader of pydicom's is installed, so ours reads it back
+            made.StudyInstanceUID, made.SOPInstanceUID = generate_uid(), generate_uid()
+            made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+            await dicomweb.store(made)
+            [(_, back)] = await dicomweb.parts(at(made), DICOM + "1.2.840.10008.1.2.1")
+            made = pydicom.dcmread(io.BytesIO(back))
+        if image.file_meta.TransferSyntaxUID not in CODED:
+            assert np.array_equal(made.pixel_array, image.pixel_array), syntax
+
+
+async def _tag(dicomweb: Any, path: str) -> str:
+    async with dicomweb.get(path, accept="application/dicom") as answer:
+        return str(answer.headers["ETag"])
+
+
+async def test_words_of_big_endian_instances_are_turned(dicomweb: Any, make: Make, at: At) -> None:
+    image = make("MR_small_bigendian.dcm")
+    image.add_new(0x60003000, "OW", b"\1\2\3\4")
+    image.add_new(0x00281201, "OW", b"\0\1\0\2")
+    await dicomweb.store(image)
+    async with dicomweb.get(at(image), accept="application/dicom; transfer-syntax=1.2.840.10008.1.2.1") as answer:
+        made = pydicom.dcmread(io.BytesIO(await answer.read()))
+    assert (made[0x60003000].value, made[0x00281201].value) == (b"\2\1\4\3", b"\1\0\2\0")
+    assert made.PixelData == make("MR_small.dcm").PixelData
+
+
+async def test_what_a_syntax_cannot_hold_is_refused_and_the_next_wish_is_tried(
+    dicomweb: Any, make: Make, at: At
+) -> None:
+    image = make("rtdose.dcm")  # 32 bits
+    await dicomweb.store(image)
+    path = f"{at(image)}/frames/1"
+    for syntax in (encode.JPEG_LS, encode.BASELINE, "1.2.840.10008.1.2.4.81"):
+        wanted = f"{PARTS}application/octet-stream; transfer-syntax={syntax}"
+        assert await dicomweb.refusal(path, accept=wanted) == (406, "not_acceptable")
+        [(kind, _)] = await dicomweb.parts(path, f"{wanted}, {PARTS}{NATIVE}; q=0.1")
+        assert kind == NATIVE
+    assert (await dicomweb.refusal(at(image), accept=DICOM + encode.JPEG_2000))[0] == 406
+    assert (await dicomweb.refusal(at(image), accept=DICOM + encode.BASELINE))[0] == 406
+    report = make("reportsi.dcm")
+    await dicomweb.store(report)
+    assert (await dicomweb.refusal(at(report), accept=DICOM + encode.JPEG_2000))[0] == 406
+
+
+async def test_baseline_jpeg_is_made_only_when_it_is_named(dicomweb: Any, make: Make, at: At) -> None:
+    image = make("SC_rgb_small_odd.dcm")
+    await dicomweb.store(image)
+    [(kind, _)] = await dicomweb.parts(f"{at(image)}/frames/1", f"{PARTS}image/jpeg")
+    assert kind == f"image/jpeg; transfer-syntax={encode.JPEG_LOSSLESS}"
+    [(kind, data)] = await dicomweb.parts(
+        f"{at(image)}/frames/1", f"{PARTS}image/jpeg; transfer-syntax={encode.BASELINE}"
+    )
+    assert kind == f"image/jpeg; transfer-syntax={encode.BASELINE}"
+    shape = shape_of(image.pixel_array, 8, "YBR_FULL_422")
+    assert np.abs(decode(data, shape, encode.BASELINE, encapsulated=True).astype(int) - image.pixel_array).mean() < 20
+
+
+async def test_a_changed_source_is_told_of_and_never_transcoded(
+    dicomweb: Any, make: Make, at: At, tmp_path: Path
+) -> None:
+    image = make()
+    await dicomweb.store(image)
+    spoil(tmp_path)
+    for path, accept in ((f"{at(image)}/frames/1", f"{PARTS}image/jls"), (at(image), DICOM + encode.JPEG_LS)):
+        assert await dicomweb.refusal(path, accept=accept) == (500, "error")
