@@ -108,12 +108,14 @@ async def write(  # noqa: PLR0913, PLR0917 - a row
     Raises:
         Retry: somebody else added one in the same instant.
     """
+    was, _ = await live(conn, tenant_id)
     try:
         version: int = await conn.fetchval(_WRITE, tenant_id, msgspec.json.encode(body).decode(), by, mode.value, note)
     except asyncpg.UniqueViolationError:
         raise Retry from None
     act = "policy_set" if mode is Mode.LIVE else "policy_drafted"
-    await access.record(conn, tenant_id, by, act, str(version))
+    now = {"live": version if mode is Mode.LIVE else was}
+    await access.changed(conn, tenant_id, by, act, str(version), {"live": was}, now)
     return version
 
 
@@ -151,13 +153,17 @@ async def set_mode(  # noqa: PLR0913, PLR0917 - who, which, what, upon what
     move(version, held, mode, in_force=now["mode"] == Mode.LIVE)
     if held is mode and now["mode"] != "retired":
         return now
+    was_live, _ = await live(conn, tenant_id)
     try:
         await conn.execute(SET, tenant_id, version, mode.value)
     except asyncpg.UniqueViolationError:
         message = f"Another version is in mode {mode.value}: set that one to draft first."
         raise WrongStatus(message, {"field": "mode"}) from None
-    await access.record(conn, tenant_id, by, f"policy_{mode.value}", str(version))
-    return await one(conn, tenant_id, version)
+    after, (now_live, _) = await one(conn, tenant_id, version), await live(conn, tenant_id)
+    before = {"mode": now["mode"], "live": was_live}
+    done = {"mode": after["mode"], "live": now_live}
+    await access.changed(conn, tenant_id, by, f"policy_{mode.value}", str(version), before, done)
+    return after
 
 
 async def rollback(conn: Connection, tenant_id: str, version: int, by: str | None) -> dict[str, Any]:

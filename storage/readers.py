@@ -115,5 +115,6 @@ async def put(  # noqa: PLR0913, PLR0917 - who, whose, what, upon which version
     body = wanted.body()
     capacity = body.pop("capacity")
     await conn.execute(PUT, tenant_id, user_id, msgspec.json.encode(body).decode(), capacity)
-    await access.record(conn, tenant_id, by, "reader_set", user_id)
-    return await one(conn, tenant_id, user_id)
+    after = await one(conn, tenant_id, user_id)
+    await access.changed(conn, tenant_id, by, "reader_set", user_id, now, after)
+    return after

@@ -108,8 +108,9 @@ async def put(  # noqa: PLR0913, PLR0917 - who, which, what, upon which version,
     who, pattern = to
     await readers.one(conn, tenant_id, who)
     coming = expand(pattern)
-    if roster_id is not None:
-        _seen(await one(conn, tenant_id, roster_id), version)
+    before = None if roster_id is None else await one(conn, tenant_id, roster_id)
+    if roster_id is not None and before is not None:
+        _seen(before, version)
         await conn.execute(DELETE_LATER, tenant_id, roster_id, now)
         coming = [s for s in coming if s.starts_at > now]
     if not coming:
@@ -120,8 +121,9 @@ async def put(  # noqa: PLR0913, PLR0917 - who, which, what, upon which version,
     roster_id = roster_id or str(uuid7())
     await conn.execute(PUT, tenant_id, roster_id, who, msgspec.json.encode(pattern).decode())
     await shifts.insert(conn, tenant_id, new, roster_id)
-    await access.record(conn, tenant_id, by, act, roster_id)
-    return await one(conn, tenant_id, roster_id)
+    after = await one(conn, tenant_id, roster_id)
+    await access.changed(conn, tenant_id, by, act, roster_id, before, after)
+    return after
 
 
 async def remove(  # noqa: PLR0913, PLR0917 - who, which, upon which version, when
@@ -133,10 +135,11 @@ async def remove(  # noqa: PLR0913, PLR0917 - who, which, upon which version, wh
         NotFound, StaleVersion: as they say.
     """
     await readers.turn(conn, tenant_id)
-    _seen(await one(conn, tenant_id, roster_id), version)
+    before = await one(conn, tenant_id, roster_id)
+    _seen(before, version)
     await conn.execute(DELETE_LATER, tenant_id, roster_id, now)
     await conn.execute(DELETE, tenant_id, roster_id)
-    await access.record(conn, tenant_id, by, "roster_removed", roster_id)
+    await access.changed(conn, tenant_id, by, "roster_removed", roster_id, before, None)
 
 
 # -- absences -------------------------------------------------------------------------------------
@@ -193,13 +196,15 @@ async def put_absence(  # noqa: PLR0913 - a row
         raise BadPayload("ends_at: an absence ends after it begins.", {"field": "ends_at"})
     await readers.turn(conn, tenant_id)
     await readers.one(conn, tenant_id, who)
-    if absence_id is not None:
-        _seen(await absence(conn, tenant_id, absence_id), version)
+    before = None if absence_id is None else await absence(conn, tenant_id, absence_id)
+    if before is not None:
+        _seen(before, version)
     act = "absence_added" if absence_id is None else "absence_changed"
     absence_id = absence_id or str(uuid7())
     await conn.execute(ABSENCE_PUT, tenant_id, absence_id, who, starts_at, ends_at, reason)
-    await access.record(conn, tenant_id, by, act, absence_id)
-    return await absence(conn, tenant_id, absence_id)
+    after = await absence(conn, tenant_id, absence_id)
+    await access.changed(conn, tenant_id, by, act, absence_id, before, after)
+    return after
 
 
 async def remove_absence(
@@ -211,6 +216,7 @@ async def remove_absence(
         NotFound, StaleVersion: as they say.
     """
     await readers.turn(conn, tenant_id)
-    _seen(await absence(conn, tenant_id, absence_id), version)
+    before = await absence(conn, tenant_id, absence_id)
+    _seen(before, version)
     await conn.execute(ABSENCE_DELETE, tenant_id, absence_id)
-    await access.record(conn, tenant_id, by, "absence_removed", absence_id)
+    await access.changed(conn, tenant_id, by, "absence_removed", absence_id, before, None)

@@ -97,5 +97,6 @@ async def take_shifts(conn: Connection, tenant_id: str, text: str, by: str | Non
     outcome = _outcome((line for line, *_ in made), len(news), wrong, dry_run=dry_run)
     if not dry_run and news:
         for shift_id in await shifts.insert(conn, tenant_id, news):
-            await access.record(conn, tenant_id, by, "shift_added", shift_id)
+            after = await shifts.one(conn, tenant_id, shift_id)
+            await access.changed(conn, tenant_id, by, "shift_added", shift_id, None, after)
     return outcome

@@ -164,9 +164,10 @@ async def add(conn: Connection, tenant_id: str, new: list[tuple[str, Shift]], by
         await readers.one(conn, tenant_id, who)
     await free(conn, tenant_id, new)
     ids = await insert(conn, tenant_id, new)
-    for shift_id in ids:
-        await access.record(conn, tenant_id, by, "shift_added", shift_id)
-    return [await one(conn, tenant_id, shift_id) for shift_id in ids]
+    added = [await one(conn, tenant_id, shift_id) for shift_id in ids]
+    for shift in added:
+        await access.changed(conn, tenant_id, by, "shift_added", shift["shift_id"], None, shift)
+    return added
 
 
 async def change(  # noqa: PLR0913, PLR0917 - who, which, what, upon which version
@@ -179,11 +180,13 @@ async def change(  # noqa: PLR0913, PLR0917 - who, which, what, upon which versi
     """
     await readers.turn(conn, tenant_id)
     _seen(await _row(conn, tenant_id, shift_id), version)
+    before = await one(conn, tenant_id, shift_id)
     await readers.one(conn, tenant_id, to[0])
     await free(conn, tenant_id, [to], [shift_id])
     await _set(conn, tenant_id, shift_id, *to)
-    await access.record(conn, tenant_id, by, "shift_changed", shift_id)
-    return await one(conn, tenant_id, shift_id)
+    after = await one(conn, tenant_id, shift_id)
+    await access.changed(conn, tenant_id, by, "shift_changed", shift_id, before, after)
+    return after
 
 
 async def _set(conn: Connection, tenant_id: str, shift_id: str, who: str, shift: Shift) -> None:
@@ -199,8 +202,9 @@ async def remove(conn: Connection, tenant_id: str, shift_id: str, version: int |
     """
     await readers.turn(conn, tenant_id)
     _seen(await _row(conn, tenant_id, shift_id), version)
+    before = await one(conn, tenant_id, shift_id)
     await conn.execute(DELETE, tenant_id, shift_id)
-    await access.record(conn, tenant_id, by, "shift_removed", shift_id)
+    await access.changed(conn, tenant_id, by, "shift_removed", shift_id, before, None)
 
 
 async def swap(  # noqa: PLR0913, PLR0917 - who, which two, upon which version
@@ -219,9 +223,11 @@ async def swap(  # noqa: PLR0913, PLR0917 - who, which two, upon which version
         raise BadPayload("with_shift_id: expected a shift of another reader.", {"field": "with_shift_id"})
     new = [(theirs["user_id"], _shift(mine)), (mine["user_id"], _shift(theirs))]
     await free(conn, tenant_id, new, [shift_id, other_id])
+    were = [await one(conn, tenant_id, which) for which in (shift_id, other_id)]
     await conn.execute(PARK, tenant_id, other_id)  # both may begin at one instant, and a reader has one such shift
     await _set(conn, tenant_id, shift_id, *new[0])
     await _set(conn, tenant_id, other_id, *new[1])
-    for swapped in (shift_id, other_id):
-        await access.record(conn, tenant_id, by, "shift_swapped", swapped)
-    return [await one(conn, tenant_id, shift_id), await one(conn, tenant_id, other_id)]
+    are = [await one(conn, tenant_id, which) for which in (shift_id, other_id)]
+    for before, after in zip(were, are, strict=True):
+        await access.changed(conn, tenant_id, by, "shift_swapped", after["shift_id"], before, after)
+    return are

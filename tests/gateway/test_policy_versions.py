@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,6 +81,11 @@ async def test_a_draft_has_no_effect_until_it_is_made_live_and_the_old_one_can_b
     assert await modes(rest) == {3: "live", 2: "retired", 1: "retired"}
     acts = [r["act"] for r in await rest.sql("SELECT act FROM rr.access WHERE act LIKE 'policy%' ORDER BY access_id")]
     assert acts == ["policy_set", "policy_drafted", "policy_live", "policy_live", "policy_set"]
+    kept = await rest.sql("SELECT change FROM rr.access WHERE act = 'policy_live' ORDER BY access_id")
+    assert [json.loads(r["change"]) for r in kept] == [
+        {"before": {"mode": "draft", "live": 1}, "after": {"mode": "live", "live": 2}},
+        {"before": {"mode": "retired", "live": 2}, "after": {"mode": "live", "live": 1}},
+    ]
 
 
 async def test_a_mode_is_fenced_and_one_version_is_tried_at_a_time(rest: World) -> None:

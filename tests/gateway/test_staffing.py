@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +186,9 @@ async def test_shifts_are_added_listed_changed_and_removed(rest: World) -> None:
     assert (await rest.call("DELETE", path, who="max")).json["field"] == "version"
     assert (await rest.call("DELETE", f"{path}?version=2", who="max")).status == 200
     assert (await rest.get(path, "max")).status == 404
+    kept = await rest.sql("SELECT change FROM rr.access WHERE act = 'shift_removed'")
+    assert json.loads(kept[0]["change"])["before"]["ends_at"] == at(8)
+    assert json.loads(kept[0]["change"])["after"] is None
     assert [await audited(rest, f"shift_{act}") for act in ("added", "changed", "removed")] == [3, 1, 1]
 
 
@@ -217,6 +221,30 @@ async def test_two_readers_swap_shifts_both_or_neither(rest: World) -> None:
     assert (await rest.get(f"/api/shifts/{late.json['shift_id']}", "max")).json["version"] == 1
     self_swap = await rest.post(path, {"with_shift_id": late.json["shift_id"], "version": 2}, "max")
     assert self_swap.json["field"] == "with_shift_id"
+
+
+async def test_a_swap_decides_within_seconds_who_is_offered_what(rest: World) -> None:
+    for who in ("ada", "bob"):
+        by = Principal(rest.ids[who], "north", Role.RADIOLOGIST)
+        await rest.refs.ask(radiologist_key("north", by.user_id), Envelope(ObservePresence(connected=True), by))
+    now, later = await shift(rest, "ada", -1, 8), await shift(rest, "bob", 12, 20)
+    path = f"/api/shifts/{now.json['shift_id']}/swap"
+    swapped = await rest.post(path, {"with_shift_id": later.json["shift_id"], "version": 1}, "max")
+    assert swapped.status == 200
+    await asyncio.sleep(5)
+    row = await rest.ordered("A1", priority="STAT")
+    await rest.images(row["study_uid"])
+
+    async def offer() -> Any:
+        return (await rest.get(f"/api/studies/{row['study_uid']}", "max")).json["offer"]
+
+    async with asyncio.timeout(20):
+        while (made := await offer()) is None:
+            await asyncio.sleep(0.05)
+    assert made["radiologist_id"] == rest.ids["bob"]
+    told = await rest.sql("SELECT change FROM rr.access WHERE act = 'shift_swapped' ORDER BY access_id")
+    was, became = (json.loads(told[0]["change"])[side]["radiologist_id"] for side in ("before", "after"))
+    assert (was, became) == (rest.ids["ada"], rest.ids["bob"])
 
 
 # -- rosters and absences -------------------------------------------------------------------------
