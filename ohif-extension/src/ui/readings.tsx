@@ -9,14 +9,17 @@ import { Button } from './controls';
 import { Icon } from './icons';
 import { preciseTime } from './time';
 
+/** Where a row has little room. */
+const SHORT: Record<string, string> = { 'Second read': '2nd', 'Compare readings': 'Compare' };
+
 /** "Second read", "Co-sign" and what follows, as rows and cards show it. */
-export function SecondTag({ row }: { row: Row }): ReactElement | null {
+export function SecondTag({ row, short = false }: { row: Row; short?: boolean }): ReactElement | null {
   const words = secondWords(row);
   if (!words) return null;
   return (
-    <span className="second-tag" data-second={row.second_read?.state}>
+    <span className="second-tag" data-second={row.second_read?.state} title={short ? words : undefined}>
       <Icon name={row.second_read?.state === 'discordant' ? 'warn' : 'link'} />
-      {words}
+      {short ? (SHORT[words] ?? words) : words}
     </span>
   );
 }
@@ -73,7 +76,7 @@ export function Readings({ row }: { row: Row }): ReactElement | null {
               <p key={part} data-differs={differs(part)}>
                 <b className="label">
                   {differs(part) ? <Icon name="warn" /> : null}
-                  {part}
+                  {part.charAt(0).toUpperCase() + part.slice(1)}
                   {differs(part) ? ' differs' : ''}
                 </b>
                 <span dir="auto">{one.sections[part] || 'nothing'}</span>

@@ -134,7 +134,7 @@ function Line({ row, at, selected, userId, nowMs, onSelect, onOpen }: LineProps)
       </td>
       <td>
         <span className="mod">{row.modality}</span>
-        <SecondTag row={row} /> {row.procedure || row.body_part}
+        <SecondTag row={row} short /> {row.procedure || row.body_part}
       </td>
       <td className="sm">
         <Readiness readiness={row.readiness} images={row.images} />
