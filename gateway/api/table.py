@@ -19,9 +19,10 @@ from gateway.api import (
     worklist,
 )
 
-ROUTES = (
+_SUBJECTS = (
     *auth.ROUTES, *orders.ROUTES, *patients.ROUTES, *studies.ROUTES, *second.ROUTES, *worklist.ROUTES,
     *reports.ROUTES, *policy.ROUTES,
     *readers.ROUTES, *shifts.ROUTES, *rosters.ROUTES,
-    *health.ROUTES, *docs.ROUTES, *whatif.ROUTES,
+    *health.ROUTES, *whatif.ROUTES,
 )  # fmt: skip
+ROUTES = (*_SUBJECTS, *docs.routes(_SUBJECTS))

@@ -28,8 +28,7 @@ from storage.ingest import Away
 
 if TYPE_CHECKING:
     from gateway.dimse.room import Room
-    from gateway.dimse.services import Asked
-    from gateway.dimse.talk import Talk
+    from gateway.dimse.talk import Asked, Talk
     from gateway.ingest.dicom_json import DataSet
 
 _INSTANCE = "1.2.840.10008.1.20.1.1"  # well known (PS3.4 J.3.5)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from actors.domain.identity import Principal
     from gateway.dimse.room import Room
-    from gateway.dimse.services import Asked
+    from gateway.dimse.talk import Asked
     from gateway.ingest.dicom_json import DataSet, Element
     from storage.dicom_query import FoundPatient, Match
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.dimse.room import Room
-    from gateway.dimse.services import Asked
+    from gateway.dimse.talk import Asked
     from gateway.ingest.dicom_json import DataSet
 
 IN_PROGRESS, COMPLETED, DISCONTINUED = "IN PROGRESS", "COMPLETED", "DISCONTINUED"

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from actors.domain.identity import Principal
     from gateway.dimse.room import Room
-    from gateway.dimse.services import Asked
-    from gateway.dimse.talk import Talk
+    from gateway.dimse.talk import Asked, Talk
     from gateway.ingest.negotiation import Context
     from storage.dicom import Stored
 

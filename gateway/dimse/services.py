@@ -18,7 +18,7 @@ from gateway.dimse.status import (
     TooMuch,
     Unavailable,
 )
-from gateway.dimse.talk import Unexpected
+from gateway.dimse.talk import Asked, Unexpected
 from gateway.ingest.dimse import Operation
 from gateway.ingest.negotiation import (
     AVAILABILITY,
@@ -43,15 +43,6 @@ if TYPE_CHECKING:
     from gateway.ingest.limits import Limits
 
 log = structlog.get_logger()
-
-
-class Asked(NamedTuple):
-    """A request in its association; ``data`` is its data set as encoded."""
-
-    talk: Talk
-    context_id: int
-    request: Request
-    data: bytes
 
 
 class Service(NamedTuple):

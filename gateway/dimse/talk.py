@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.ingest import dimse
 from gateway.ingest.dimse import IS_COMMAND, IS_LAST, Malformed, Operation, Request, Tag
@@ -163,3 +163,12 @@ class Talk:
             if context.abstract_syntax == abstract_syntax:
                 return number
         raise Unexpected("the peer does not take this")
+
+
+class Asked(NamedTuple):
+    """A request in its association; ``data`` is its data set as encoded."""
+
+    talk: Talk
+    context_id: int
+    request: Request
+    data: bytes

@@ -11,7 +11,7 @@ from storage.modality_worklist import STEPS
 
 if TYPE_CHECKING:
     from gateway.dimse.room import Room
-    from gateway.dimse.services import Asked
+    from gateway.dimse.talk import Asked
     from gateway.ingest.dicom_json import DataSet, Element
     from storage.dicom_query import Match
     from storage.modality_worklist import Scheduled
