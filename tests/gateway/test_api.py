@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,27 +13,9 @@ from pypdf import PdfReader
 from actors.domain.commands import Envelope, ObservePresence
 from actors.domain.identity import Principal, apart_study_uid, radiologist_key
 from actors.domain.words import Role
-from actors.local import Local
-from actors.shard import Place
 from gateway.shapes import Row
 from storage import worklist
-from tests.gateway.rest import ORDER, World, world
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from readingroom.settings import Settings
-
-
-@pytest.fixture
-async def rest(fresh: Settings) -> AsyncIterator[World]:
-    actors = Local(Place(fresh.dsn("rr_host"), fresh.dsn("rr_timer"), fresh.valkey_url))
-    await actors.start()
-    try:
-        async with world(fresh, actors) as made:
-            yield made
-    finally:
-        await actors.stop()
+from tests.gateway.rest import ORDER, World
 
 
 async def until(rest: World, study_uid: str, status: str, who: str = "max") -> dict[str, Any]:

@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pydicom
-import pytest
 from pydicom.data import get_testdata_file
 
-from actors.local import Local
-from actors.shard import Place
-from tests.gateway.rest import ORDER, Answer, World, world
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from readingroom.settings import Settings
+from tests.gateway.rest import ORDER, Answer, World
 
 UID = "1.2.826.0.1.5"
 WHY = {"reason": "one person"}
-
-
-@pytest.fixture
-async def rest(fresh: Settings) -> AsyncIterator[World]:
-    actors = Local(Place(fresh.dsn("rr_host"), fresh.dsn("rr_timer"), fresh.valkey_url))
-    await actors.start()
-    try:
-        async with world(fresh, actors) as made:
-            yield made
-    finally:
-        await actors.stop()
 
 
 def image(study: str, number: int = 1, **of: str) -> bytes:

@@ -11,28 +11,14 @@ import pytest
 from actors.domain.commands import Envelope, ObservePresence
 from actors.domain.identity import Principal, radiologist_key
 from actors.domain.words import Role
-from actors.local import Local
-from actors.shard import Place
-from tests.gateway.rest import ORDER, World, world
+from tests.gateway.rest import ORDER, World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
-    from readingroom.settings import Settings
 
 ALL = "/api/policy/versions"
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-async def rest(fresh: Settings) -> AsyncIterator[World]:
-    actors = Local(Place(fresh.dsn("rr_host"), fresh.dsn("rr_timer"), fresh.valkey_url))
-    await actors.start()
-    try:
-        async with world(fresh, actors) as made:
-            yield made
-    finally:
-        await actors.stop()
 
 
 async def draft(rest: World, note: str = "", **policy: Any) -> int:

@@ -13,30 +13,14 @@ from actors.domain.commands import Envelope, ObservePresence
 from actors.domain.identity import Principal, radiologist_key
 from actors.domain.instant import instant
 from actors.domain.words import Role
-from actors.local import Local
-from actors.shard import Place
 from readingroom.demo.client import LiveClient
-from tests.gateway.rest import World, world
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from readingroom.settings import Settings
+    from tests.gateway.rest import World
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 H = timedelta(hours=1)
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-async def rest(fresh: Settings) -> AsyncIterator[World]:
-    actors = Local(Place(fresh.dsn("rr_host"), fresh.dsn("rr_timer"), fresh.valkey_url))
-    await actors.start()
-    try:
-        async with world(fresh, actors) as made:
-            yield made
-    finally:
-        await actors.stop()
 
 
 def at(hours: float) -> str:
