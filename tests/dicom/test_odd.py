@@ -103,3 +103,21 @@ async def test_images_without_a_patients_number_are_found_by_their_study(listene
     status, found = await asyncio.to_thread(query, listener.port, FIND, QueryRetrieveLevel="STUDY", PatientID="",
                                             StudyInstanceUID=str(image.StudyInstanceUID))  # fmt: skip
     assert (status, [one.PatientID or "" for one in found]) == (0, [""])
+
+
+async def test_find_answers_with_whose_the_images_are_now(world: World, listener: Listener, images: Images) -> None:
+    (image,) = images(PatientID="OLD", PatientName="PHANTOM^Iris")
+    await asyncio.to_thread(send, [image], "127.0.0.1", listener.port, aet="NORTH_MAIN")
+    await world.conn.execute(
+        "INSERT INTO rr.patient VALUES ('north', 'p-new', 'north-main', 'NEW', 'NEWNAME^Iris', '', '')"
+    )
+    await world.conn.execute(
+        "INSERT INTO rr.study (tenant_id, study_uid, site_id, rev, step, status, open, priority, patient_id, accession_number,"
+        " flags, doc) SELECT tenant_id, study_uid, site_id, 1, 1, 'unread', true, 'STAT', 'p-new', '', '{}', '{}'"
+        " FROM rr.dicom_study"
+    )
+    for mrn, names in (("NEW", ["NEWNAME^Iris"]), ("OLD", [])):
+        status, found = await asyncio.to_thread(
+            query, listener.port, FIND, QueryRetrieveLevel="STUDY", PatientID=mrn, PatientName=""
+        )
+        assert (status, [str(one.PatientName) for one in found]) == (0, names)

@@ -10,6 +10,7 @@ import pytest
 from actors.domain import commands as c
 from actors.domain.errors import BadPayload, ConfirmNeeded, Forbidden, NotFound, WrongStatus
 from actors.domain.identity import Principal
+from actors.domain.moving import contradictions
 from actors.domain.replay import replay
 from actors.domain.study import Study
 from actors.domain.words import Flag, Priority, Role, SignKind
@@ -275,3 +276,8 @@ def test_a_damaged_image_is_flagged_once_also_after_the_signature() -> None:
     unit = story.tell(c.ImagesArrived("harbor", PATIENT, 2, damaged=True))
     assert (events(unit), story.study.flags) == ({"1.2.3": ["Flagged"]}, {Flag.IMAGE_DAMAGED})
     assert story.tell(c.ImagesArrived("harbor", PATIENT, 2, damaged=True)).events == []
+
+
+def test_who_is_not_known_contradicts_nobody() -> None:
+    assert contradictions(None, PATIENT) == contradictions(PATIENT, None) == ()
+    assert contradictions(replace(PATIENT, sex=""), replace(PATIENT, birth_date="")) == ()
