@@ -10,8 +10,7 @@ import pydicom
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from actors.domain.errors import ReadingRoomError
-from gateway.dicomweb import bulk
-from gateway.dicomweb.decode import space
+from gateway.dicomweb import bulk, transcode
 from gateway.dicomweb.frames import Images
 from gateway.dicomweb.pixeldata import Unreadable
 from gateway.ingest import part10
@@ -64,31 +63,20 @@ def data_set(store: ObjectStore, place: Stored, transfer_syntax: str) -> bytes |
 
 def _native(store: ObjectStore, place: Stored, transfer_syntax: str) -> bytes:
     """Return the data set with its pixels decoded, if they are encoded, in little endian."""
-    with slow, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with store.open(place.path) as file:
-                data = pydicom.dcmread(file)
-            if "PixelData" in data and place.transfer_syntax not in _UNENCODED:
-                images = Images(store)
-                layout = images.layout(place)
-                frames = images.frames(place, range(1, layout.count + 1), stored=False)
-                pixels = b"".join(frames)
-                data.PixelData = pixels + b"\0" * (len(pixels) % 2)
-                data["PixelData"].VR = "OB" if layout.shape.allocated <= 8 else "OW"  # noqa: PLR2004 - PS3.5 A.2
-                if layout.shape.samples > 1:
-                    data.PlanarConfiguration = 0
-                    data.PhotometricInterpretation = space(layout.shape, place.transfer_syntax, encapsulated=True)
-            data.StudyInstanceUID = place.study_uid
-            data.file_meta.TransferSyntaxUID = pydicom.uid.UID(transfer_syntax)
-            out = io.BytesIO()
-            pydicom.dcmwrite(
-                out, data, implicit_vr=transfer_syntax == NATIVE[1], little_endian=True, enforce_file_format=True
-            )
-        except (ReadingRoomError, Unreadable, AttributeError, ValueError, KeyError, TypeError, RuntimeError) as exc:
-            raise NoForm(f"it cannot be made native: {type(exc).__name__}") from exc
-    whole = out.getvalue()
+    try:
+        whole = transcode.instance(Images(store), store, place, NATIVE[0])
+        if transfer_syntax == NATIVE[1]:
+            whole = _implicit(whole)
+    except (ReadingRoomError, Unreadable, AttributeError, ValueError, KeyError, TypeError, RuntimeError) as exc:
+        raise NoForm(f"it cannot be made native: {type(exc).__name__}") from exc
     return whole[part10.meta(whole[:_HEAD]).end :]
 
 
-_UNENCODED = frozenset({*NATIVE, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
+def _implicit(explicit: bytes) -> bytes:
+    with slow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = pydicom.dcmread(io.BytesIO(explicit))
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        out = io.BytesIO()
+        pydicom.dcmwrite(out, data, implicit_vr=True, little_endian=True, enforce_file_format=True)
+        return out.getvalue()

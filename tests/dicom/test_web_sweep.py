@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,6 +16,9 @@ from aiohttp import MultipartReader
 from pydicom.pixels import pixel_array
 from pydicom.uid import generate_uid
 
+from gateway.dimse import forms
+from storage.dicom import Stored
+from storage.objects import object_store
 from tests.dicom.conftest import World
 from tests.dicom.test_stow import part10
 from tests.dicom.web import gateway
@@ -150,3 +154,27 @@ async def test_names_of_every_character_set_are_told_and_found(
     assert "=".join(told.get(kind, "") for kind in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=") == name
     search = f"/studies?PatientName={quote(name.rsplit('=', maxsplit=1)[-1])}"
     assert len(msgspec.json.decode(await asked.get(search, "application/dicom+json") or b"[]")) == 1
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"])
+async def test_a_big_endian_image_goes_to_peers_with_its_pixels_turned(
+    gateway: rest.World, images: Callable[..., list[FileDataset]], syntax: str
+) -> None:
+    (image,) = images("MR_small_bigendian.dcm")
+    assert await Asked(gateway).store(part10(image)) is not None
+    [row] = await gateway.sql("SELECT path, sha256, size FROM rr.instance")
+    place = Stored(
+        str(image.StudyInstanceUID), str(image.StudyInstanceUID), str(image.SeriesInstanceUID), str(image.SOPInstanceUID),
+        str(image.SOPClassUID), str(image.file_meta.TransferSyntaxUID), row["path"], row["size"], row["sha256"], image=True,
+        received_at=datetime.now(UTC),
+    )  # fmt: skip
+    data = bytes(forms.data_set(object_store(gateway.settings), place, syntax))
+    made = pydicom.dcmread(pydicom.filebase.DicomBytesIO(part10_of(data, syntax)), force=True)
+    assert made.PixelData == images("MR_small.dcm")[0].PixelData
+
+
+def part10_of(data: bytes, syntax: str) -> bytes:
+    """Return a data set with the shortest head that says its transfer syntax."""
+    uid = syntax.encode() + b"\0" * (len(syntax) % 2)
+    meta = b"\2\0\x10\0UI" + len(uid).to_bytes(2, "little") + uid
+    return bytes(128) + b"DICM" + b"\2\0\0\0UL\4\0" + len(meta).to_bytes(4, "little") + meta + data
