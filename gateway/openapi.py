@@ -29,6 +29,7 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "to": ("The instant that it ends; a month later when absent.", {"type": "string", "format": "date-time"}),
     "version": ("The version that was seen.", {"type": "integer"}),
     "against": ("The other version; the live one when absent.", {"type": "integer"}),
+    "at": ("An instant of the past; now when absent.", {"type": "string", "format": "date-time"}),
     "dry_run": ("Only say what would happen.", {"type": "boolean", "default": False}),
     "study_uid": ("A Study Instance UID.", {"type": "string"}),
 }
