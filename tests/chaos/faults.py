@@ -124,10 +124,8 @@ class Chaos:
 
     async def _healed(self, what: str, chosen: dict[str, Any], at: Any, *, same: bool) -> None:
         """Wait until it, or who took its place, serves; with Ray's head its children have to be there again too."""
-        gone = {} if same else {chosen["name"]: chosen["pid"]}
-        if chosen["kind"] == "ray":
-            gone |= {p["name"]: p["pid"] for p in self.processes() if p["kind"] == "shard"}
-        wanted = gone or {chosen["name"]: None}
+        theirs = [p for p in self.processes() if p["kind"] == "shard"] if chosen["kind"] == "ray" else []
+        wanted = {p["name"]: None if same else p["pid"] for p in [chosen, *theirs]}  # whom it may not be any more
         try:
             async with asyncio.timeout(_HEALS_S):
                 while not self._serve(wanted):
