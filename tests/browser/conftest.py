@@ -64,6 +64,10 @@ class Room:
         """Place an order as the manager and return its row."""
         return self._ask("POST", "/api/orders", fields)
 
+    def cancel(self, accession_number: str) -> None:
+        """Cancel an order as the manager."""
+        self._ask("POST", f"/api/orders/{accession_number}/cancel", {"site": "harbor-st-aldous", "reason": "test"})
+
     def policy(self, **fields: Any) -> None:
         """Set the group's policy as the manager."""
         self._ask("PUT", "/api/policy", fields)
