@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from actors.domain.due import Start, Stop
+from actors.domain.due import ClockStart, ClockStop
 from actors.domain.words import Priority, Setting
 
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=31_536_000)]
@@ -70,6 +70,6 @@ class SlaRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calendar: Annotated[str, Meta(description="Absent: the priority's; null: around the clock.")] | UnsetType | None = (
         UNSET
     )
-    start: Start | UnsetType = UNSET
-    stop: Stop | UnsetType = UNSET
+    start: ClockStart | UnsetType = UNSET
+    stop: ClockStop | UnsetType = UNSET
     pause: Pauses | UnsetType | None = UNSET

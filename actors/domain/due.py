@@ -32,7 +32,7 @@ _MODALITY = re.compile(r"[A-Z0-9_]{1,16}")  # CS, PS3.5 6.2
 _OWN = ""  # no calendar said: the priority's
 
 
-class Start(StrEnum):
+class ClockStart(StrEnum):
     """What begins a clock; ``ready`` is for a STAT its first image, as it may be read before it is whole."""
 
     ORDER = "order"
@@ -41,11 +41,11 @@ class Start(StrEnum):
 
     def reached(self, priority: Priority, *, begun: bool, state: ReadinessState) -> bool:
         """Whether a study stands there; ``begun`` says that images have come or its exam is over."""
-        early = self is not Start.READY or priority is Priority.STAT
-        return self is Start.ORDER or (begun and early) or state is ReadinessState.READY
+        early = self is not ClockStart.READY or priority is Priority.STAT
+        return self is ClockStart.ORDER or (begun and early) or state is ReadinessState.READY
 
 
-class Stop(StrEnum):
+class ClockStop(StrEnum):
     """What ends a clock."""
 
     FIRST_SIGNATURE = "first_signature"
@@ -77,8 +77,8 @@ class Terms:
     hours: Hours
     pause: Pauses
     ladder: tuple[Rung, ...] = ()
-    start: Start = Start.FIRST_IMAGE
-    stop: Stop = Stop.FIRST_SIGNATURE
+    start: ClockStart = ClockStart.FIRST_IMAGE
+    stop: ClockStop = ClockStop.FIRST_SIGNATURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class Line:
     modality: str | None = None
     setting: Setting | None = None
     calendar: str | None = _OWN  # of the policy's calendars; None: around the clock
-    start: Start = Start.FIRST_IMAGE
-    stop: Stop = Stop.FIRST_SIGNATURE
+    start: ClockStart = ClockStart.FIRST_IMAGE
+    stop: ClockStop = ClockStop.FIRST_SIGNATURE
     pause: Pauses | None = None
 
     @property
@@ -157,8 +157,8 @@ def _line(body: object, name: str, calendars: Iterable[str]) -> Line:
         modality,
         _one_of(given, "setting", Setting, name),
         calendar,
-        _one_of(given, "start", Start, name) or Start.FIRST_IMAGE,
-        _one_of(given, "stop", Stop, name) or Stop.FIRST_SIGNATURE,
+        _one_of(given, "start", ClockStart, name) or ClockStart.FIRST_IMAGE,
+        _one_of(given, "stop", ClockStop, name) or ClockStop.FIRST_SIGNATURE,
         pauses(given["pause"], f"{name}.pause") if given.get("pause") is not None else None,
     )
 

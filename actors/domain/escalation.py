@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from actors.domain import calendar, sla
 from actors.domain.clocks import MANAGERS, ON_CALL, READER, rungs_at
-from actors.domain.due import Start
+from actors.domain.due import ClockStart
 from actors.domain.errors import BadPayload, WrongStatus
 from actors.domain.events import (
     ClockPaused,
@@ -74,7 +74,7 @@ def begun(  # noqa: PLR0913 - what a beginning depends on
     start = facts.policy.terms(sort).start
     if study.sla is None and not start.reached(sort.priority, begun=exam, state=state):
         return []
-    since = moved.sla.started_at if moved and moved.sla and start is Start.ORDER else now
+    since = moved.sla.started_at if moved and moved.sla and start is ClockStart.ORDER else now
     return [started(facts.policy, sort, since)]
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from actors.domain.due import Stop
+from actors.domain.due import ClockStop
 from actors.domain.second import Opening, Outcome  # noqa: TC001 - msgspec reads the annotations
 from actors.domain.whose import PatientCorrected, PatientMerged, PatientUnmerged, PriorsCounted, StudyMoved
 from actors.domain.words import Acuity, DeclineReason, Flag, Priority, ReadinessState
@@ -116,7 +116,7 @@ class ClockStarted:
     escalate_at: datetime | None = None
     modality: str = ""
     setting: str = ""
-    stop: Stop = Stop.FIRST_SIGNATURE
+    stop: ClockStop = ClockStop.FIRST_SIGNATURE
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from actors.domain.due import Sort, Stop
+from actors.domain.due import ClockStop, Sort
 from actors.domain.instant import instant
 from actors.domain.words import ClockState, Priority
 
@@ -45,7 +45,7 @@ class Clock:
     pause_until: datetime | None = None
     modality: str = ""  # that it was set for, as the setting: both choose the line of the policy's table
     setting: str = ""
-    until: Stop = Stop.FIRST_SIGNATURE
+    until: ClockStop = ClockStop.FIRST_SIGNATURE
 
     @property
     def sort(self) -> Sort | None:
@@ -127,7 +127,7 @@ def escalate(clock: Clock, next_at: datetime | None) -> Clock:
 
 def signed(clock: Clock, *, final: bool) -> Clock:
     """Return the clock after a signature: stopped, unless its policy waits for the final one."""
-    return stop(clock) if final or clock.until is Stop.FIRST_SIGNATURE else clock
+    return stop(clock) if final or clock.until is ClockStop.FIRST_SIGNATURE else clock
 
 
 def stop(clock: Clock) -> Clock:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actors.domain import commands as c
-from actors.domain.due import Sort, Start
+from actors.domain.due import ClockStart, Sort
 from actors.domain.errors import BadPayload, WrongStatus
 from actors.domain.policy import Policy, policy
 from actors.domain.project import timers
@@ -188,7 +188,7 @@ def test_a_clock_may_begin_when_the_study_is_whole_and_a_stat_s_at_its_first_ima
     corrected.tell(c.ReceiveOrder(replace(URGENT, expected_instances=1)))
     assert corrected.study.readiness.state is ReadinessState.READY
     assert clock(corrected).started_at == NOW
-    assert Start.READY.reached(Priority.URGENT, begun=False, state=ReadinessState.READY)
+    assert ClockStart.READY.reached(Priority.URGENT, begun=False, state=ReadinessState.READY)
 
 
 @pytest.mark.parametrize(("stop", "runs"), [("first_signature", False), ("final", True)])
