@@ -71,7 +71,7 @@ class Crowd:
             await asyncio.gather(self._sending, return_exceptions=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while any(row["status"] in _HELD for row in self.manager.rows.values()):
+                while self._held():
                     await asyncio.sleep(0.2)
 
     async def go(self) -> None:
@@ -87,12 +87,16 @@ class Crowd:
         done = [task for task in [*self._tasks, self._sending] if task is not None and task.done()]
         return [task.exception() or RuntimeError("ended") for task in done if not task.cancelled()]
 
+    def _held(self) -> int:
+        """How many studies with images are open; an order alone is nobody's work yet."""
+        return sum(row["status"] in _HELD for row in self.manager.rows.values())
+
     # -- machines -----------------------------------------------------------------------------
     async def _send(self) -> None:
         at_work: set[asyncio.Task[None]] = set()
         try:
             for number in itertools.count(1):
-                while len(self.manager.rows) >= _MOST_OPEN or len(at_work) >= _AT_ONCE:
+                while self._held() >= _MOST_OPEN or len(at_work) >= _AT_ONCE:
                     await asyncio.sleep(0.2)
                 task = asyncio.create_task(self._study(number))
                 at_work.add(task)

@@ -90,6 +90,8 @@ def test_nothing_is_lost_and_nothing_happens_twice_whatever_is_killed_or_frozen(
         "events a minute": list(Counter(f"{e.at:%H:%M}" for e in sorted(history.entries, key=lambda e: e.at)).values()),
         "breaches": sum(e.type == "SlaBreached" for e in history.entries), "violations": len(told),
     }  # fmt: skip
+    counted["left"] = [Counter(row["status"] for row in crowd.manager.rows.values()) for crowd in crowds]
+    counted["sent"] = [len(crowd.sent) for crowd in crowds]
     print(f"chaos: {json.dumps(counted)}; {', '.join(chaos.done)}")  # noqa: T201 - what the run was worth
     assert told == [], "\n".join(told[:20])
     assert agreed
