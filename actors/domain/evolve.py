@@ -299,8 +299,8 @@ def _settled(s: Study, e: Settled, at: datetime) -> Study:
         state = SecondState.AGREED if e.outcome is Outcome.AGREE else SecondState.DECIDED
         return replace(pooled(s), status=Status.PRELIM, second=replace(s.second, state=state))
     second = replace(s.second, state=SecondState.DISCORDANT, since=at, barred=s.second.barred | s.wrote)
-    if not second.adjudicate:
-        return replace(s, second=second)
+    if not second.adjudicate:  # nobody's to read: a manager chooses
+        return replace(pooled(s), status=Status.PRELIM, second=second)
     return replace(pooled(s), asked=(), second=second, report=None)
 
 

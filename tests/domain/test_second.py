@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.domain import commands as c
@@ -303,6 +303,11 @@ _WHAT = st.sampled_from(
     st.lists(st.tuples(_WHAT, st.sampled_from(_PEOPLE)), min_size=10, max_size=70),
     st.sampled_from(["blind", "open"]),
     st.sampled_from(["attending", "manager"]),
+)
+@example(
+    [("claim", ADA), ("draft", ADA), ("final", ADA), ("claim", BOB), ("draft", BOB), ("final", BOB), ("differ", BOB)],
+    "blind",
+    "manager",
 )
 def test_nobody_reads_a_study_twice(steps: list[tuple[str, Any]], mode: str, discordance: str) -> None:
     """Under offers, claims, a manager's assigns, hand-off and expiry alike; readings are by different people."""
