@@ -61,7 +61,7 @@ SECOND: dict[str, dict[str, str]] = {
         "offer_expired": "*",
     },
     "accept another's": {
-        "offer_expired": "double-unread third-unread cosign-unread",
+        "offer_expired": "double-unread third-unread cosign-unread managers",
         "forbidden": "double-offered third-offered cosign-offered",
         "already_taken": "*",
     },
@@ -76,7 +76,7 @@ SECOND: dict[str, dict[str, str]] = {
     },
     "start reading": {
         "ReadingStarted": "double-assigned",
-        "-": "double-reading compare managers cosign-reading",
+        "-": "double-reading compare cosign-reading",
         "not_assigned": "*",
     },
     "start reading another's": {
@@ -84,7 +84,7 @@ SECOND: dict[str, dict[str, str]] = {
     },
     "release": {
         "Released": "double-assigned double-reading cosign-reading",
-        "wrong_status": "compare managers",
+        "wrong_status": "compare",
         "not_assigned": "*",
     },
     "release by a manager": {
@@ -100,12 +100,12 @@ SECOND: dict[str, dict[str, str]] = {
     },
     "save a draft": {
         "DraftSaved": "double-assigned double-reading cosign-reading",
-        "wrong_status": "compare managers",
+        "wrong_status": "compare",
         "not_assigned": "*",
     },
     "save an old draft": {
         "stale_version": "double-assigned double-reading cosign-reading",
-        "wrong_status": "compare managers",
+        "wrong_status": "compare",
         "not_assigned": "*",
     },
     "sign prelim": {
