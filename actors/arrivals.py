@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from storage import inbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from actors.letters import DeadLetters
     from actors.tenure import Everything, Tenure
@@ -29,10 +29,10 @@ class Arrivals:
         self._tenure, self._waker, self._db = tenure, waker, db
         self.park = letters.park
 
-    async def waiting(self) -> list[Entry]:
-        """Return what waits, oldest first."""
+    async def waiting(self, held: Collection[tuple[str, str]]) -> list[Entry]:
+        """Return what waits, oldest first, but of the studies that are held back."""
         async with self._waker.scope() as conn:
-            return await inbox.waiting(conn, self._tenure.takes, self._tenure.placement.apart)
+            return await inbox.waiting(conn, self._tenure.takes, self._tenure.placement.apart, held)
 
     async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
         """Return how many images of each study are stored, and whose."""

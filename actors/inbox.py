@@ -17,7 +17,7 @@ from actors.told import Later
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 
     from actors.domain.commands import Patient
     from actors.domain.identity import Key
@@ -33,7 +33,7 @@ _TRIES = 3  # then a person has to look: the entries become a dead letter, the i
 class Rows(Protocol):
     """What ingest has left in the database."""
 
-    async def waiting(self) -> list[Entry]: ...
+    async def waiting(self, held: Collection[tuple[str, str]]) -> list[Entry]: ...
 
     async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]: ...
 
@@ -111,12 +111,10 @@ class Inbox:
         now = monotonic()
         self._until = {study: until for study, until in self._until.items() if until > now}
         waiting: dict[tuple[str, str], list[Entry]] = {}
-        entries = await self._rows.waiting()
+        entries = await self._rows.waiting(self._busy | self._until.keys())
         meters.INBOX_WAITING.set(len(entries))
         for entry in entries:
-            study = (entry.tenant_id, entry.study_uid)
-            if study not in self._busy and study not in self._until:
-                waiting.setdefault(study, []).append(entry)
+            waiting.setdefault((entry.tenant_id, entry.study_uid), []).append(entry)
         if not waiting:
             return
         stored = await self._rows.stored(waiting)

@@ -37,7 +37,7 @@ FAILOVER = Histogram(
 
 TIMER_LATE = Histogram("rr_timer_late_seconds", "From due until told to the entity.", buckets=_FAST)
 TIMERS_ARMED = Gauge("rr_timers_armed", "Timers of the next quarter of an hour in memory.")
-INBOX_WAITING = Gauge("rr_inbox_waiting", "Images stored of which their study has not been told.")
+INBOX_WAITING = Gauge("rr_inbox_waiting", "Images stored of which their study is to be told now.")
 STUDIES_OPEN = Gauge("rr_studies_open", "Open studies, as their decider knows them.", ("tenant",))
 STUDIES_WAITING = Gauge("rr_studies_waiting", "Studies that may be offered and are not.", ("tenant",))
 

@@ -36,10 +36,11 @@ SETTLE_S, GAP_S, GIVE_UP_S, PAUSE_S = 8.0, 0.2, 60.0, 0.2
 
 def flood(port: int, sender: int, template: list[Dataset], stop_at: float) -> int:
     """Send study after study without orders until the machine's clock says stop; return how many images."""
-    count = 0
-    patient = studies.patient(900 + sender)
+    count, blank = 0, f"2.25.{'0' * 20}"
+    made = encoded(template, blank, studies.patient(900 + sender), "")  # once: modalities have a processor of their own
     while time.monotonic() < stop_at:
-        images = encoded(template, f"2.25.{time.time_ns()}{sender}", patient, "")
+        uid = f"2.25.{time.time_ns()}{sender}"
+        images = [(sop.replace(blank, uid), data.replace(blank.encode(), uid.encode())) for sop, data in made]
         with Raw(port) as client:
             if client.associate(AET) != 2:  # noqa: PLR2004 - A-ASSOCIATE-AC, PS3.8 9.3.3
                 raise ConnectionError("refused")

@@ -10,19 +10,25 @@ from actors.domain.commands import Patient
 from storage.placement import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from actors.domain.placement import Slot
     from storage.pool import Connection
 
+# Not of studies that are being told or are to hear later: under a flood of images those would be read again and again,
+# and stand before the first image of another study.
 WAITING = """
-SELECT inbox_id, tenant_id, study_uid, body
-  FROM rr.inbox
- WHERE shard = ANY($1::integer[]) AND tenant_id <> ALL($2::text[])
-UNION ALL
 SELECT i.inbox_id, i.tenant_id, i.study_uid, i.body
-  FROM rr.inbox i
-  JOIN unnest($3::text[], $4::integer[]) AS x(tenant_id, shard) ON i.tenant_id = x.tenant_id AND i.shard = x.shard
+  FROM (SELECT inbox_id, tenant_id, study_uid, body
+          FROM rr.inbox
+         WHERE shard = ANY($1::integer[]) AND tenant_id <> ALL($2::text[])
+        UNION ALL
+        SELECT i.inbox_id, i.tenant_id, i.study_uid, i.body
+          FROM rr.inbox i
+          JOIN unnest($3::text[], $4::integer[]) AS x(tenant_id, shard)
+            ON i.tenant_id = x.tenant_id AND i.shard = x.shard) AS i
+ WHERE NOT EXISTS (SELECT FROM unnest($5::text[], $6::text[]) AS held(tenant_id, study_uid)
+                    WHERE held.tenant_id = i.tenant_id AND held.study_uid = i.study_uid)
  ORDER BY inbox_id
  LIMIT 5000
 """
@@ -53,9 +59,19 @@ class Entry(NamedTuple):
     body: dict[str, Any]
 
 
-async def waiting(conn: Connection, slots: Iterable[Slot], apart: Iterable[str]) -> list[Entry]:
-    """Return what waits for the studies of these slots, oldest first; ``apart`` have slots of their own (rr_timer)."""
-    rows = await conn.fetch(WAITING, *spread(slots, apart))
+async def waiting(
+    conn: Connection, slots: Iterable[Slot], apart: Iterable[str], held: Collection[tuple[str, str]]
+) -> list[Entry]:
+    """Return what waits for the studies of these slots, oldest first (rr_timer).
+
+    Args:
+        conn: of rr_timer, which sees who is to be told.
+        slots: the shards, and of whom.
+        apart: tenants that have slots of their own.
+        held: tenants and UIDs of studies that shall not hear now.
+    """
+    of = [tenant_id for tenant_id, _ in held], [study_uid for _, study_uid in held]
+    rows = await conn.fetch(WAITING, *spread(slots, apart), *of)
     return [Entry(r["inbox_id"], r["tenant_id"], r["study_uid"], msgspec.json.decode(r["body"])) for r in rows]
 
 

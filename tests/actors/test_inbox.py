@@ -13,7 +13,7 @@ from actors.told import Later
 from storage.inbox import Entry, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     import pytest
 
@@ -46,8 +46,8 @@ class Rows:
         self.parked: list[tuple[tuple[int, ...], int]] = []
         self.inbox = Inbox(self, self.ask)
 
-    async def waiting(self) -> list[Entry]:
-        return list(self.entries)
+    async def waiting(self, held: Collection[tuple[str, str]]) -> list[Entry]:
+        return [e for e in self.entries if (e.tenant_id, e.study_uid) not in held]
 
     async def stored(self, studies: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
         return {s: Stored(3, None, PATIENT) for s in studies if s[1] != "lost"}

@@ -43,3 +43,23 @@ async def test_whose_images_they_are_is_found_without_reading_every_patient_for_
     assert [s.patient.patient_id for s in found.values()] == ["p7", "p8"]
     blocks = msgspec.json.decode(plan)[0]["Plan"]["Shared Hit Blocks"]
     assert blocks < 5_000, "90,000 pairs of a patient and a study would be 100,000 blocks"
+
+
+async def test_studies_that_are_held_back_are_not_read_and_hide_nobody(fresh: Settings) -> None:
+    admin = await asyncpg.connect(fresh.admin_dsn)
+    await admin.execute(_FILL)
+    for uid, images in (("1.2.7", 6_000), ("1.2.8", 1)):
+        await admin.execute(
+            "INSERT INTO rr.inbox (tenant_id, study_uid, shard, body) SELECT 't', $1, 3, '{}' FROM generate_series(1, $2)",
+            uid, images,
+        )  # fmt: skip
+    await admin.close()
+    db = await Database(fresh.dsn("rr_timer"), max_size=1).open()
+    try:
+        async with db.scope() as conn:
+            flood = await inbox.waiting(conn, [("", 3)], (), [])
+            found = await inbox.waiting(conn, [("", 3)], (), [("t", "1.2.7"), ("other", "1.2.8")])
+    finally:
+        await db.close()
+    assert {e.study_uid for e in flood} == {"1.2.7"}
+    assert [e.study_uid for e in found] == ["1.2.8"]
