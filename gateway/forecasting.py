@@ -11,10 +11,13 @@ from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+from actors.domain.assignment.case import kind_of
+from actors.domain.assignment.minutes import LEAST_MIN, MOST_MIN, Minutes, Sum
 from actors.domain.errors import BadPayload, NotFound
 from actors.domain.policy import policy
 from actors.domain.words import Priority
 from gateway import forecast
+from storage import decisions
 from storage import live as stored
 
 if TYPE_CHECKING:
@@ -38,7 +41,12 @@ async def fork(conn: Connection, tenant_id: str) -> Live:
     past, days = await stored.past(conn, tenant_id)
     came = (Arrival(**row | {"priority": Priority(row["priority"])}) for row in past)
     places = {site_id: Place(s.name, s.jurisdiction, s.privileged) for site_id, s in sites.items()}
-    return Live(datetime.now(UTC), tuple(studies), tuple(members), zone, policy(body), places, tuple(came), days)
+    rules = policy(body)
+    known = Minutes(rules.assignment)
+    for seen in await decisions.seen(conn, tenant_id, -1, LEAST_MIN, MOST_MIN):
+        what = kind_of(seen.modality, seen.body_part, seen.procedure)
+        known.add(seen.radiologist_id, what, Sum(seen.n, seen.log, seen.square))
+    return Live(datetime.now(UTC), tuple(studies), tuple(members), zone, rules, places, tuple(came), days, known)
 
 
 def moment(text: str | None, field: str) -> datetime | None:

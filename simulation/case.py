@@ -53,6 +53,7 @@ class Case:
     left_min: float | None = None  # already being read then: minutes left
     demand: Demand | None = None  # what it asks of its reader, when the fields above do not tell all
     barred: frozenset[int] = frozenset()  # persons who may not read it
+    declined: dict[int, float] = field(default_factory=dict)  # who did not take it before the night, and when
     # what the run writes
     shown: Acuity = Acuity.PENDING
     begun_s: float = FOREVER
@@ -77,7 +78,7 @@ class Case:
         """Return the case as it was before a run."""
         return replace(
             self, shown=Acuity.PENDING, begun_s=FOREVER, done_s=FOREVER, reader=-1, offers=0, declines=0, moves=0,
-            refused={},
+            refused=dict(self.declined),
         )  # fmt: skip
 
 

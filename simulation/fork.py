@@ -11,18 +11,21 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from actors.domain import calendar
-from actors.domain.assignment.case import Demand, kind_of, specialty_of
+from actors.domain.assignment.case import Demand, Span, kind_of, specialty_of
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.table import PRESENT
 from actors.domain.due import Sort
+from actors.domain.profile import About
 from actors.domain.roster import ROSTERED, Kind
 from actors.domain.staff import reader
-from actors.domain.words import Presence, Priority, Status
+from actors.domain.words import ClockState, Presence, Priority, Role, Status
 from simulation.case import FOREVER, Case, Night, Person
+from simulation.production import EPOCH_S
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from actors.domain.assignment.case import Reader
     from actors.domain.policy import Policy
     from actors.domain.staff import Member
     from actors.domain.study import Study
@@ -87,13 +90,22 @@ class Live:
         where = ZoneInfo(self.zone)
         made = []
         for member in self.members:
-            profile = reader(member, self.policy.capacity, where, self.now, member.state)
+            profile = self._moved(reader(member, self.policy.capacity, where, self.now, member.state))
             shifts, breaks = _hours(member, self.now)
             skills = {k: self.minutes.expected(member.user_id, k) / self.minutes.prior(k) for k in self._kinds()}
             made.append(
                 Person(member.name, shifts, breaks, skills=skills, capacity=profile.capacity, profile=profile)
             )  # fmt: skip
         return tuple(made)
+
+    def _moved(self, profile: Reader) -> Reader:
+        """Return a reader whose licences and privileges run by the clock of a simulated night."""
+        ahead = EPOCH_S - self.now.timestamp()
+        licences, privileges = (
+            {of: tuple(Span(s.from_at + ahead, s.to_at + ahead) for s in held) for of, held in spans.items()}
+            for spans in (profile.licences, profile.privileges)
+        )
+        return replace(profile, licences=licences, privileges=privileges)
 
     def _kinds(self) -> set[str]:
         return {a.kind for a in self.past} | {_kind(s) for s in self.studies}
@@ -135,18 +147,33 @@ class Live:
         now_s, clock, kind = self.now.timestamp(), study.sla, _kind(study)
         at_s = clock.started_at.timestamp() - now_s if clock else 0.0
         due_s = clock.due_at.timestamp() - now_s - at_s if clock else FOREVER
+        if study.second is not None and (
+            clock is None or clock.state is ClockState.STOPPED
+        ):  # stopped at the first signature
+            at_s, due_s = study.second.since.timestamp() - now_s, FOREVER
         held = who.get(study.load_of or "")
         left = None
         if study.status is Status.READING and held is not None:
-            whole = self._work(kind, luck)
+            pace = self.minutes.expected(self.members[held].user_id, kind) / self.minutes.prior(kind)
+            whole = self._work(kind, luck) * pace
             spent = (self.now - study.reading_since).total_seconds() / 60 if study.reading_since else 0.0
             left = max(whole - spent, 0.25 * whole)
         return Case(
             index, at_s, kind, self._work(kind, luck), study.priority, study.site_id, modality=study.modality,
             patient=study.patient_id, due_s=due_s, acuity=study.acuity, held_by=held, left_min=left,
             demand=self._demand(study.site_id, study.modality, specialty_of(study.body_part, study.procedure)),
-            barred=frozenset(who[u] for u in study.excluded if u in who),
+            barred=frozenset(i for i, m in enumerate(self.members) if self._barred(study, m)),
+            declined={who[a.radiologist_id]: a.at.timestamp() - now_s for a in study.asked if a.radiologist_id in who},
         )  # fmt: skip
+
+    def _barred(self, study: Study, member: Member) -> bool:
+        """Whether she may not read it for a reason of her own: what a demand and a site do not tell."""
+        who, often = member.user_id, self.policy.assignment.times_asked
+        if who in study.excluded | study.barred or (study.second is not None and member.role is not Role.RADIOLOGIST):
+            return True
+        if any(a.radiologist_id == who and a.times >= often for a in study.asked):
+            return True
+        return any(c.about is About.REFERRING_PHYSICIAN and c.of == study.referring for c in member.profile.conflicts)
 
     def _coming(self, arrival: Arrival, index: int, luck: float) -> Case:
         terms = self.policy.terms(Sort(arrival.priority, arrival.modality, arrival.setting))
@@ -164,19 +191,25 @@ def _kind(study: Study) -> str:
 
 
 def _hours(member: Member, now: datetime) -> tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]:
-    """Return shifts and breaks in seconds from now; who is absent from the shift under way stays so to its end."""
+    """Return shifts and breaks in seconds from now; who is absent from the shift under way stays so to its end.
+
+    Who is on a break that is planned comes back when it ends.
+    """
     now_s = now.timestamp()
     duties = [s for s in member.shifts if s.kind is Kind.DUTY]
     here = member.state in _HERE
     if not any(s.ends_at > now - ROSTERED for s in duties):
         return (((0.0, FOREVER),) if here and not any(a.holds(now) for a in member.absences) else ()), ()
-    coming = [s for s in duties if s.ends_at > now and (here or not s.holds(now))]
+    coming = [
+        s for s in duties
+        if s.ends_at > now and (here or not s.holds(now) or any(b.holds(now) for b in s.breaks))
+    ]  # fmt: skip
     shifts = [(max(0.0, s.starts_at.timestamp() - now_s), s.ends_at.timestamp() - now_s) for s in coming]
     for absence in member.absences:
         away = (absence.starts_at.timestamp() - now_s, absence.ends_at.timestamp() - now_s)
         shifts = [part for shift in shifts for part in without(shift, away)]
     breaks = [(b.starts_at.timestamp() - now_s, b.ends_at.timestamp() - now_s) for s in coming for b in s.breaks]
-    return tuple(shifts), tuple((begin, end) for begin, end in breaks if begin >= 0)
+    return tuple(shifts), tuple((max(0.0, begin), end) for begin, end in breaks if end > 0)
 
 
 def without(shift: tuple[float, float], away: tuple[float, float]) -> list[tuple[float, float]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simulation.case import Case, Night, Person
 
 _MINUTE = 60.0
+_LATELY_S = 3600.0  # who refused within it may yet be asked again, though nothing else happens
 
 
 @dataclass(slots=True, eq=False)
@@ -230,6 +231,7 @@ class Room:
 
     def _ticks(self) -> None:
         lively = self._heap or any(s.on and s.off_s < FOREVER for s in self.seats)
+        lively = lively or any(self.now - at < _LATELY_S for c in self.pool.values() for at in c.refused.values())
         if self.desk.tick_s and self.pool and lively and not self._ticking:
             self._ticking = True
             self._at(self.now + self.desk.tick_s, self._tick)

@@ -36,7 +36,7 @@ _STEP_S = 1800.0
 _LONGEST_S = 86400.0
 ASSUMES = (
     "Arrivals as in the last weeks at these hours; reading times as each reader's are known; breaks as planned.",
-    "Who is absent from a shift under way stays absent until it ends. Nobody declines.",
+    "Who is absent from a shift under way stays absent until it ends, or until her break does. Nobody declines.",
     "A forecast changes no clock, no list and no assignment.",
 )
 

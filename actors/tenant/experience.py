@@ -46,9 +46,8 @@ class Experience:
             what = kind_of(read.modality, read.body_part, read.procedure)
             ledger.count(read.radiologist_id, what, read.n, read.last_at)
         for seen in news:
-            pair = seen.radiologist_id, kind_of(seen.modality, seen.body_part, seen.procedure)
-            was = ledger.minutes.sums.get(pair, Sum())
-            ledger.minutes.put(*pair, Sum(was.n + seen.n, was.log + seen.log, was.square + seen.square))
+            what = kind_of(seen.modality, seen.body_part, seen.procedure)
+            ledger.minutes.add(seen.radiologist_id, what, Sum(seen.n, seen.log, seen.square))
             self._seq = max(self._seq, seen.seq)
 
     async def keep(self, decision_id: str, record: Record) -> None:

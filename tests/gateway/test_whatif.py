@@ -10,6 +10,7 @@ import pytest
 
 from actors.local import Local
 from actors.shard import Place
+from gateway import forecasting
 from readingroom.cli import forecast
 from tests.gateway.rest import World, world
 
@@ -52,6 +53,22 @@ async def test_what_if_answers_with_intervals_and_changes_nothing(room: World) -
     assert said["changed"]["mean"] >= said["planned"]["mean"]
     assert {r["radiologist_id"] for r in said["readers"]} == {room.ids[w] for w in ("ada", "bob", "rei")}
     assert (await room.get("/api/board", "max")).json == before
+
+
+@pytest.mark.postgres
+async def test_the_fork_knows_what_readers_have_been_seen_to_need(room: World) -> None:
+    await room.sql(
+        "INSERT INTO rr.read_time (tenant_id, study_uid, radiologist_id, modality, body_part, procedure, minutes)"
+        " SELECT 'north', '1.9.' || w || '.' || k, w, 'CT', 'HEAD', 'CT head', m"
+        " FROM (VALUES ($1::text, 3.0), ($2, 12.0)) AS r(w, m), generate_series(1, 40) k",
+        room.ids["ada"], room.ids["bob"],
+    )  # fmt: skip
+    async with room.deps.app_db.scope(["north"]) as conn:
+        live = await forecasting.fork(conn, "north")
+    ada, bob = (live.minutes.expected(room.ids[who], "CT/neuro") for who in ("ada", "bob"))
+    assert ada < 6 < bob
+    paces = {m.user_id: p.pace("CT/neuro") for m, p in zip(live.members, live.persons(), strict=True)}
+    assert paces[room.ids["ada"]] * 2 < paces[room.ids["bob"]]
 
 
 @pytest.mark.postgres

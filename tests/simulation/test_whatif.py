@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from actors.domain.assignment.minutes import Sum
 from actors.domain.errors import BadPayload
 from actors.domain.policy import Policy, policy
-from actors.domain.profile import profile
+from actors.domain.profile import About, Conflict, Profile, Term, profile
 from actors.domain.roster import Kind, Shift, Span
+from actors.domain.second import Second, SecondKind, SecondState
 from actors.domain.sla import Clock
 from actors.domain.staff import Member
-from actors.domain.study import Study
-from actors.domain.words import ClockState, Presence, Priority, Role, Status
+from actors.domain.study import Asked, OpenOffer, Study
+from actors.domain.words import Acuity, ClockState, Presence, Priority, Role, Status
 from simulation.fork import Arrival, Live, Place, without
 from simulation.room import Room
 from simulation.whatif import AddReader, CloseShift, ScaleArrivals, SendStudies, answer
@@ -39,7 +43,7 @@ def running(at: datetime, due_min: float) -> Clock:
 
 
 def study(index: int, status: Status = Status.UNREAD, **more: Any) -> Study:
-    clock = running(NOW - timedelta(minutes=index), 60)
+    clock = more.pop("sla", running(NOW - timedelta(minutes=index), 60))
     return Study(
         f"1.2.{index}", "main", f"p{index}", modality="CT", body_part="HEAD", priority=U, status=status, sla=clock,
         rev=1, **more,
@@ -105,6 +109,58 @@ def test_what_is_in_hand_stays_with_its_reader_and_is_read_first_to_its_end() ->
     room = Room(state.night(state.persons(), [], 1), desk()).run()
     assert [c.reader for c in room.cases] == [0, 1]
     assert room.cases[0].begun_s == 0.0
+
+
+def cases(state: Live) -> Any:
+    return state.night(state.persons(), [], 1).cases
+
+
+def test_acuity_refusals_and_bars_of_each_study_that_waits_are_known() -> None:
+    asked = (Asked("ada", NOW - timedelta(seconds=30)), Asked("bob", NOW - timedelta(hours=1), 2))
+    one = study(1, acuity=Acuity.SUSPECTED_CRITICAL, asked=asked, excluded=frozenset({"cleo"}), referring="dr")
+    conflict = Profile(conflicts=(Conflict(About.REFERRING_PHYSICIAN, "dr"),))
+    dora = Member("dora", "Dora", Role.RADIOLOGIST, Presence.ONLINE, conflict)
+    state = live(member("ada"), member("bob"), member("cleo"), dora, studies=(one,))
+    (case,) = cases(state)
+    assert (case.acuity, case.declined[0], case.barred) == (Acuity.SUSPECTED_CRITICAL, -30.0, {1, 2, 3})
+    room = Room(state.night(state.persons(), [], 1), desk()).run()
+    assert (room.cases[0].reader, room.cases[0].begun_s >= 90) == (0, True)  # asked again after two minutes, not before
+
+
+def test_a_second_reading_is_for_others_who_sign_and_breaches_no_more() -> None:
+    second = Second(SecondKind.DOUBLE, SecondState.WAITING, NOW - timedelta(hours=3), 4, frozenset({"ada"}), ())
+    stopped = replace(running(NOW - timedelta(hours=3), 60), state=ClockState.STOPPED)
+    resident = replace(member("rei"), role=Role.RESIDENT)
+    (case,) = cases(live(member("ada"), member("bob"), resident, studies=(study(1, second=second, sla=stopped),)))
+    assert (case.barred, case.due_s, case.at_s) == ({0, 2}, math.inf, -3 * 3600.0)
+
+
+def test_an_open_offer_stays_with_whom_it_was_made_to_and_a_slow_reader_stays_slow() -> None:
+    offer = OpenOffer("o1", "bob", NOW + timedelta(seconds=60), "why")
+    hers = study(2, Status.READING, assigned_to="ada", reading_by="ada", reading_since=NOW - timedelta(minutes=2))
+    state = live(member("ada"), member("bob"), studies=(study(1, Status.OFFERED, offer=offer), hers))
+    assert [c.held_by for c in cases(state)] == [1, 0]
+    usual = cases(state)[1].left_min
+    state.minutes.add("ada", "CT/neuro", Sum(400, 400 * math.log(30), 400 * math.log(30) ** 2))
+    assert cases(state)[1].left_min > 2 * usual
+
+
+def test_who_is_on_a_break_comes_back_when_it_ends() -> None:
+    rest = Span(NOW - timedelta(minutes=10), NOW + timedelta(minutes=20))
+    shift = Shift(NOW - timedelta(hours=2), NOW + timedelta(hours=6), Kind.DUTY, (rest,))
+    resting = replace(member("ada", Presence.AWAY), shifts=(shift,))
+    state = live(resting, studies=(study(1),), past=0)
+    (person,) = state.persons()
+    assert (person.shifts, person.breaks) == (((0.0, 21600.0),), ((0.0, 1200.0),))
+    assert Room(state.night((person,), [], 1), desk()).run().cases[0].begun_s >= 1200
+
+
+@pytest.mark.parametrize(("days", "begun"), [((-30, 30), True), ((-60, -30), False), ((30, 60), False)])
+def test_a_licence_holds_in_the_fork_when_it_holds_now(days: tuple[int, int], begun: bool) -> None:  # noqa: FBT001 - a case
+    term = Term("US-ME", *((NOW + timedelta(days=d)).date() for d in days))
+    held = replace(member("ada"), profile=Profile(licences=(term,)))
+    state = replace(live(held, studies=(study(1),), past=0), sites={"main": Place("Main", "US-ME")})
+    assert math.isfinite(Room(state.night(state.persons(), [], 1), desk()).run().cases[0].begun_s) is begun
 
 
 def desk() -> Any:

@@ -50,8 +50,13 @@ class Minutes:
         """Take a signed read; what is too short or too long to be one is not taken."""
         if not LEAST_MIN <= minutes <= MOST_MIN:
             return
-        log, was = math.log(minutes), self.sums.get((radiologist_id, kind), Sum())
-        self.put(radiologist_id, kind, Sum(was.n + weight, was.log + weight * log, was.square + weight * log * log))
+        log = math.log(minutes)
+        self.add(radiologist_id, kind, Sum(weight, weight * log, weight * log * log))
+
+    def add(self, radiologist_id: str, kind: str, more: Sum) -> None:
+        """Add to what was seen of a pair."""
+        was = self.sums.get((radiologist_id, kind), Sum())
+        self.put(radiologist_id, kind, Sum(was.n + more.n, was.log + more.log, was.square + more.square))
 
     def put(self, radiologist_id: str, kind: str, seen: Sum) -> None:
         """Set what was seen of a pair, as stored."""
