@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from storage import name_words
 from storage.dicom import SEEN, sight
+from storage.wildcards import like, prefix, wild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +24,7 @@ PATIENT, STUDY, SERIES, INSTANCE = "patient", "study", "series", "instance"
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One condition; ``kind`` is any | text | name | number | range, ``values`` two ends for a range."""
+    """One condition; ``kind`` is any | text | name | fuzzy | number | range, ``values`` words or a range's two ends."""
 
     path: tuple[str, ...]  # tags, leading into sequences
     kind: str
@@ -103,6 +105,7 @@ _OF_SERIES_HEADERS = frozenset({
     "00081070", "00081090", "00081111", "00180015", "00181000", "00181020", "00181030", "00185100", "0020000E", "00200011",
     "00200052", "00200060", "00201040", "00400244", "00400245", "00400253", "00400254", "00400260", "00400275",
 })  # fmt: skip
+_NAME = "00100010"
 _NAMING = frozenset({"00100010", "00100020"})  # name few patients
 _STUDY = {
     "0020000D": "d.study_uid",
@@ -129,7 +132,7 @@ _FROM = {
   LEFT JOIN LATERAL (
        SELECT t.patient_id FROM rr.study t WHERE t.tenant_id = $1 AND t.study_uid = d.study_uid OFFSET 0) r ON true
   CROSS JOIN LATERAL (
-       SELECT q.issuer, q.mrn, q.name, q.name_key, q.birth_date, q.sex FROM rr.patient q
+       SELECT q.patient_id, q.issuer, q.mrn, q.name, q.name_key, q.birth_date, q.sex FROM rr.patient q
         WHERE q.tenant_id = $1 AND q.patient_id = CASE WHEN r.patient_id IS NULL THEN d.patient_id ELSE r.patient_id END
         OFFSET 0) p"""
 }
@@ -196,6 +199,10 @@ _IN_HEADER = """
    AND EXISTS (SELECT 1 FROM jsonb_path_query({header}, ${path}::text::jsonpath) AS x(y)
                 WHERE {condition})
 """
+# A name in all its scripts, whatever a header holds in its place.
+_SCRIPTS = (
+    "(SELECT string_agg(v, '=') FROM jsonb_each_text(CASE jsonb_typeof(y) WHEN 'object' THEN y ELSE '{}' END) z(k, v))"
+)
 
 
 class Statement:
@@ -226,6 +233,8 @@ class Statement:
                     yield f"\n   AND {column} <= {self.put(values[1])}"
             case "name":
                 yield from self._name(column, values[0])
+            case "fuzzy":
+                yield from name_words.of_text(column, values, self.put)
             case _:
                 yield from self._text(column, values)
 
@@ -266,6 +275,9 @@ class _Search(Statement):
             self.conditions.append(_OF_SERIES.format(condition="".join(self.where("m.modality", match))))
         elif tag == _CLASSES:
             self.conditions.append(_OF_INSTANCES.format(condition="".join(self.where("m.sop_class", match))))
+        elif tag == _NAME and match.kind == "fuzzy":
+            self.conditions += name_words.of_patient("p.patient_id", match.values, self.put)
+            self._patient.append(name_words.patients("p.patient_id", match.values, self.put))
         elif tag in _COLUMNS[level]:
             made = list(self.where(_COLUMNS[level][tag], match))
             self.conditions += made
@@ -290,6 +302,8 @@ class _Search(Statement):
     def _header(self, match: Match) -> str:
         path = "$" + ".Value[*]".join(f'."{tag}"' for tag in match.path) + ".Value[*]"
         text = "y #>> '{}'"
+        if match.kind == "fuzzy":
+            text = _SCRIPTS
         if match.kind == "name":
             path += ".*"
             text = f"upper({text})"
@@ -311,22 +325,6 @@ def searchable(tag: str, level: str) -> bool:
         return level == INSTANCE and not int(tag[:4], 16) & 1
     study = tag.startswith("0010") or tag in _COLUMNS[level] or tag in _OF_STUDIES
     return study or (level == SERIES and tag in _OF_SERIES_HEADERS)
-
-
-def wild(value: str) -> bool:
-    """Whether a value holds wildcards (PS3.4 C.2.2.2.4)."""
-    return "*" in value or "?" in value
-
-
-def prefix(value: str) -> str:
-    """Return what stands before the first wildcard."""
-    return value.partition("*")[0].partition("?")[0]
-
-
-def like(value: str) -> str:
-    r"""Return the LIKE pattern of a value: ``*`` is any text, ``?`` one character, all else itself."""
-    escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%").replace("?", "_")
 
 
 def statement(who: Principal, search: Search) -> tuple[str, list[Any]]:

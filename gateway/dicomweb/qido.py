@@ -37,7 +37,7 @@ _INSTANCE_TAGS = frozenset({
     "00080005", "00080016", "00080018", "00080201", "0020000D", "0020000E", "00200013", "00280008", "00280010", "00280011",
     "00280100", "0040A043", "0040A491", "0040A493", "0040A496",
 })  # fmt: skip
-_WARNING = '299 {host}: "{text}"'
+_MORE = '299 {host}: "There are additional results that can be requested."'
 
 
 class Qido:
@@ -69,9 +69,8 @@ class Qido:
         base = f"{request.scheme}://{request.host}/dicom-web"
         body = msgspec.json.encode([result(one, level, asked, base) for one in found], order="sorted")
         headers = {"Cache-Control": "no-store", "Vary": "Accept, Cookie, Authorization"}
-        warning = _warning(asked, more=more)
-        if warning:
-            headers["Warning"] = _WARNING.format(host=request.host, text=warning)
+        if more:
+            headers["Warning"] = _MORE.format(host=request.host)
         return web.Response(body=body, content_type=JSON, headers=headers)
 
 
@@ -81,12 +80,6 @@ async def _seen(conn: Any, who: Principal, study_uid: str, series_uid: str | Non
     if series_uid is None:
         return await dicom.in_view(conn, who, study_uid)
     return await dicom.series_in_view(conn, who, study_uid, series_uid)
-
-
-def _warning(asked: Query, *, more: bool) -> str:
-    if asked.fuzzy:
-        return "The fuzzymatching parameter is not supported. Only literal matching has been performed."
-    return "There are additional results that can be requested." if more else ""
 
 
 def result(one: Found, level: str, asked: Query, base: str) -> Mapping[str, Element]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from gateway.dicomweb.problem import BadRequest
+from storage import name_words
 from storage.dicom_query import Match, Search
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST = 1000  # results of one answer; `limit` may ask for fewer
 _FAR = 10_000_000
+_WORDS = 16  # of a name under fuzzymatching
 _NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 _UNSEARCHABLE = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN", "AT"})
 _IGNORED = frozenset({"accept", "charset"})
@@ -32,7 +34,6 @@ class Query:
     search: Search
     include: frozenset[str] = field(default_factory=frozenset)  # tags
     everything: bool = False  # includefield=all
-    fuzzy: bool = False
 
 
 def attribute(name: str) -> tuple[str, ...]:
@@ -86,8 +87,20 @@ def parse(
                 include |= {attribute(part)[0] for part in fields if part != "all"}
             case _ if name not in _IGNORED:
                 matches += conditions(name, text)
+    if fuzzy:
+        matches = [alike for match in matches for alike in _fuzzy(match)]
     search = Search(level, study_uid, series_uid, tuple(matches), limit, offset)
-    return Query(search, frozenset(include), everything, fuzzy)
+    return Query(search, frozenset(include), everything)
+
+
+def _fuzzy(match: Match) -> list[Match]:
+    """Return what a condition is under ``fuzzymatching=true``: of names their words, all else literal (8.3.4.2)."""
+    if match.kind != "name":
+        return [match]
+    asked = name_words.words(match.values[0])
+    if len(asked) > _WORDS:
+        raise BadRequest(f"fuzzymatching: a name of more than {_WORDS} words; ask for fewer.", "fuzzymatching")
+    return [Match(match.path, "fuzzy", asked)] if asked else []
 
 
 def _number(name: str, text: str) -> int:
