@@ -110,7 +110,27 @@ async function theBoard(page) {
   await page.fill('input[type=search]', 'olga1');
   await page.locator('.bd-row').nth(0).waitFor();
   expect((await page.locator('.bd-row').count()) === 1, 'the search finds one');
+  await page.fill('input[type=search]', '');
+  await whatIf(page);
   await lookBack(page);
+}
+
+async function whatIf(page) {
+  const part = page.locator('[data-part="whatif"]');
+  await part.getByRole('button', { name: 'Forecast' }).click();
+  await part.getByText('Choose a reader first.').waitFor();
+  await part.getByLabel('Change').selectOption('send_studies');
+  await part.getByLabel(/^Site/).selectOption({ label: 'Harbor St. Aldous' });
+  await part.getByLabel('Studies, CT').fill('10');
+  await part.getByRole('button', { name: 'Forecast' }).click();
+  const said = part.getByRole('status');
+  const answered = /^(No more breaches\.|\d+ (more|fewer) breaches, −?\d+ to −?\d+ in 8 of 10 nights\.)$/;
+  await said.getByText(answered).waitFor({ timeout: 60_000 });
+  await part.getByText(/^\d+ nights in [\d.]+ s\./).waitFor();
+  const found = await violations(page);
+  expect(found.length === 0, `axe, what if: ${found.join('; ')}`);
+  await part.scrollIntoViewIfNeeded();
+  await picture(page, 'board-whatif');
 }
 
 async function lookBack(page) {
