@@ -159,7 +159,7 @@ async def test_two_hosts_of_the_same_shards_grant_one_offer(night: Night) -> Non
     try:
         await night.online(ADA, BOB)
         for n in range(6):
-            await night.images(f"1.2.{n}")
+            await night.images(f"1.2.{n}", patient=f"p{n}")  # one patient's would stay together
         for n in range(6):
             await night.offered(f"1.2.{n}")
         await asyncio.sleep(1.5)
