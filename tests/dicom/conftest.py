@@ -8,18 +8,17 @@ import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import Request, urlopen
 
 import asyncpg
 import msgspec
 import pydicom
 import pytest
-from moto.server import ThreadedMotoServer
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
 from gateway.ingest.listener import Listener
 from storage.objects import object_store
+from tests.bucket import s3_bucket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -195,15 +194,5 @@ def reference(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """A bucket of a real S3 server on this machine."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "of this test alone",
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        urlopen(Request(f"http://{host}:{port}/kept", method="PUT")).close()
-        yield "s3://kept/room"
-    server.stop()
+    with s3_bucket() as url:
+        yield url

@@ -10,30 +10,19 @@ import pytest
 from pypdf import PdfReader
 
 from actors.domain.words import Role
-from actors.local import Local
-from actors.shard import Place
 from readingroom.demo.client import LiveClient
-from tests.gateway.rest import World, world
 from tests.gateway.test_api import online, reading, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from readingroom.settings import Settings
+    from tests.gateway.rest import World
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-async def room(fresh: Settings) -> AsyncIterator[World]:
+def room(rest: World) -> World:
     """Both groups with live actors."""
-    actors = Local(Place(fresh.dsn("rr_host"), fresh.dsn("rr_timer"), fresh.valkey_url))
-    await actors.start()
-    try:
-        async with world(fresh, actors) as made:
-            yield made
-    finally:
-        await actors.stop()
+    return rest
 
 
 async def _policy(room: World, **second_reads: Any) -> None:

@@ -6,17 +6,16 @@ import hashlib
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.request import Request, urlopen
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from storage.keys import Keys
 from storage.objects import ObjectStore, Place
 from storage.sealed import HEAD_BYTES, SEGMENT, TAG, Damaged
 from storage.shelves import Bucket, Disk
+from tests.bucket import s3_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -171,18 +170,8 @@ def test_files_from_before_encryption_stay_readable(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """A bucket of a real S3 server on this machine."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "of this test alone",
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        urlopen(Request(f"http://{host}:{port}/images", method="PUT")).close()
-        yield "s3://images/room"
-    server.stop()
+    with s3_bucket() as url:
+        yield url
 
 
 def test_a_bucket_holds_what_a_disk_would(bucket: str, tmp_path: Path) -> None:
