@@ -3,9 +3,10 @@ import { type ReactElement, useState } from 'react';
 import type { Counters, Presence as PresenceWord, Row } from '../live/wire';
 import { ask } from '../state/api';
 import { shortName, useLive } from '../state/room';
-import { ClockView, Presence, PriorityChip, RowName, SiteBadge } from '../ui/pieces';
-import { clockFace, clockTime, zoneName } from '../ui/time';
+import { Presence, PriorityChip, RowName, SiteBadge } from '../ui/pieces';
+import { clockTime, zoneName } from '../ui/time';
 import { holder, listed } from './order';
+import { RowClock } from './RowClock';
 
 /** The board as REST tells it of an instant. */
 export interface PastBoard {
@@ -110,19 +111,16 @@ export function Past({ board, onBack }: { board: PastBoard; onBack: () => void }
           {board.items.length === 0 ? <p className="bd-empty">Nothing was open.</p> : null}
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard */}
           <ul className="bd-rows" tabIndex={0} aria-label="Studies that were open, what was due next first">
-            {listed(board.items, atMs).map((row) => {
-              const face = clockFace(row.sla, atMs);
-              return (
-                <li className="bd-row" key={row.study_uid} data-study={row.study_uid}>
-                  {face ? <ClockView face={face} /> : <span className="quiet">no clock yet</span>}
-                  <PriorityChip priority={row.priority} />
-                  <SiteBadge site={row.site} />
-                  {row.patient ? <RowName name={row.patient.name} /> : <span>{row.accession_number}</span>}
-                  <span className="cut">{row.procedure || row.modality}</span>
-                  <span className="cut">{holder(row, name)}</span>
-                </li>
-              );
-            })}
+            {listed(board.items, atMs).map((row) => (
+              <li className="bd-row" key={row.study_uid} data-study={row.study_uid}>
+                <RowClock row={row} nowMs={atMs} />
+                <PriorityChip priority={row.priority} />
+                <SiteBadge site={row.site} />
+                {row.patient ? <RowName name={row.patient.name} /> : <span>{row.accession_number}</span>}
+                <span className="cut">{row.procedure || row.modality}</span>
+                <span className="cut">{holder(row, name)}</span>
+              </li>
+            ))}
           </ul>
         </section>
         <section className="bd-box bd-side" aria-label="Readers then">

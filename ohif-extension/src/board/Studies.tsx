@@ -3,13 +3,13 @@ import { type ReactElement, useEffect, useMemo, useRef, useState } from 'react';
 import type { Row } from '../live/wire';
 import { useLive } from '../state/room';
 import { Icon } from '../ui/icons';
-import { AiChip, aiFlag, ClockView, PriorityChip, RowName, SiteBadge } from '../ui/pieces';
+import { AiChip, aiFlag, PriorityChip, RowName, SiteBadge } from '../ui/pieces';
 import { SecondTag } from '../ui/readings';
-import { clockFace } from '../ui/time';
 import { WhyHer } from '../ui/why';
 import { useWindow } from '../ui/window';
 import { Decide } from './Decide';
 import { holder, listed, said } from './order';
+import { RowClock } from './RowClock';
 
 interface LineProps {
   row: Row;
@@ -22,12 +22,11 @@ interface LineProps {
 }
 
 function Line({ row, on, open, manages, nowMs, name, onToggle }: LineProps): ReactElement {
-  const face = clockFace(row.sla, nowMs);
   const flag = aiFlag(row);
   const born = [row.patient?.sex, row.patient?.birth_date].filter(Boolean).join(' ');
   return (
     <li className="bd-row" data-on={on || open} data-study={row.study_uid} aria-current={on ? 'true' : undefined}>
-      {face ? <ClockView face={face} /> : <span className="quiet">no clock yet</span>}
+      <RowClock row={row} nowMs={nowMs} />
       <PriorityChip priority={row.priority} />
       <SiteBadge site={row.site} />
       {row.patient ? <RowName name={row.patient.name} /> : <span>{row.accession_number}</span>}
