@@ -36,7 +36,7 @@ SETTLE_S, GAP_S, GIVE_UP_S, PAUSE_S = 8.0, 0.2, 60.0, 0.2
 
 def flood(port: int, sender: int, template: list[Dataset], stop_at: float) -> int:
     """Send study after study without orders until the machine's clock says stop; return how many images."""
-    count, blank = 0, f"2.25.{'0' * 20}"
+    count, blank = 0, f"2.25.{'1' * 20}"
     made = encoded(template, blank, studies.patient(900 + sender), "")  # once: modalities have a processor of their own
     while time.monotonic() < stop_at:
         uid = f"2.25.{time.time_ns()}{sender}"

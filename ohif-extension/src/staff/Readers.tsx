@@ -1,5 +1,5 @@
 // The readers of the group: what each may read, when she works, how much she holds; and sheets that set it all at once.
-import { type ReactElement, useCallback, useEffect, useState } from 'react';
+import { type ReactElement, useCallback, useEffect, useRef, useState } from 'react';
 import { useLive, useNow } from '../state/room';
 import { Presence } from '../ui/pieces';
 import { getProfiles, getShifts, type Profile, postSheet, putCapacity, type Shift, type Taken } from './calls';
@@ -20,12 +20,17 @@ function Line({
 }): ReactElement {
   const seen = useLive().readers.get(reader.radiologist_id);
   const [text, setText] = useState(reader.capacity === null ? '' : String(reader.capacity));
+  const asked = useRef(reader.capacity); // Enter asks, and leaving the field must not ask again with the version of before
   const set = (): void => {
     const wanted = text.trim() === '' ? null : Number(text);
-    if (wanted === reader.capacity) return;
+    if (wanted === asked.current) return;
+    asked.current = wanted;
     putCapacity(reader, wanted).then(
       () => onChanged(`${reader.name} holds ${wanted === null ? 'what the policy says' : wanted} at a time.`),
-      (error: Error) => onChanged(error.message),
+      (error: Error) => {
+        asked.current = reader.capacity;
+        onChanged(error.message);
+      },
     );
   };
   return (
