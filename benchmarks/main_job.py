@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from copy import deepcopy
 from io import BytesIO
 from multiprocessing import get_context
@@ -77,7 +78,11 @@ def store(port: int, images: list[tuple[str, bytes]]) -> float:
 def pss_mib(data: Path) -> float:
     """Return the memory of the whole instance, shared pages counted once."""
     supervisor = psutil.Process(int((data / "run" / "lock").read_text()))
-    return sum(p.memory_full_info().pss for p in {supervisor, *orphans.members(data)}) / 2**20
+    held = 0
+    for process in {supervisor, *orphans.members(data)}:
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            held += process.memory_full_info().pss
+    return held / 2**20
 
 
 class Run:
