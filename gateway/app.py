@@ -19,7 +19,7 @@ from gateway.auth import SESSIONS
 from gateway.delivery.runner import Delivery
 from gateway.deps import DEPS
 from gateway.dicomweb.routes import routes as dicomweb_routes
-from gateway.ingest.stow import routes as stow_routes
+from gateway.ingest import stow
 from gateway.limit import LIMITER, Limiter
 from gateway.problems import refuse
 from gateway.realtime.server import attach
@@ -53,7 +53,7 @@ def build(deps: Deps) -> web.Application:
     app.on_response_prepare.append(_harden)
     app.cleanup_ctx.append(_background)
     app.add_routes([web.route(r.method, r.path, serve(r)) for r in ROUTES])
-    app.add_routes(stow_routes(deps))
+    stow.attach(app, deps)
     app.add_routes(dicomweb_routes(deps))
     attach(app, deps)
     app.router.add_route("*", "/api/{tail:.*}", _nowhere)

@@ -32,9 +32,12 @@ class Announcer:
         self._told: set[int] = set()  # by other threads
         self._waiting: set[int] = set()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def __call__(self, shards: Iterable[int]) -> None:
         """Publish soon; from the loop's thread."""
+        if self._closed:
+            return
         self._waiting.update(shards)
         if self._waiting and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._publish())
@@ -70,6 +73,7 @@ class Announcer:
             self._waiting |= self._taken()
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for what is under way, and publish no more: whoever still tells must not use what is closed after this."""
+        self._closed = True
         if self._task is not None:
             await self._task

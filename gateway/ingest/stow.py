@@ -47,6 +47,7 @@ class Stow:
     def __init__(self, deps: Deps) -> None:
         self._db, self._valkey = deps.dbs["rr_ingest"], deps.valkey
         self._store = object_store(deps.settings)
+        self._announce: Announcer | None = None
         self._made: Committer | None = None
 
     async def post(self, request: web.Request) -> web.Response:
@@ -93,8 +94,15 @@ class Stow:
     def committer(self) -> Committer:
         """This process's, made at first use, as it belongs to the loop."""
         if self._made is None:
-            self._made = Committer(self._db, Announcer(self._valkey))
+            self._announce = Announcer(self._valkey)
+            self._made = Committer(self._db, self._announce)
         return self._made
+
+    async def close(self) -> None:
+        """Finish what waits; the database and Valkey may be closed after this."""
+        if self._made is not None and self._announce is not None:
+            await self._made.close()
+            await self._announce.close()
 
 
 class _Transaction:
@@ -185,7 +193,12 @@ def _acceptable(request: web.Request) -> None:
         raise web.HTTPRequestEntityTooLarge(max_size=MAX_REQUEST_BYTES, actual_size=size)
 
 
-def routes(deps: Deps) -> list[web.RouteDef]:
-    """Return the routes of the store transaction."""
+def attach(app: web.Application, deps: Deps) -> None:
+    """Serve the store transaction; what it still says ends with the application."""
     stow = Stow(deps)
-    return [web.post("/dicom-web/studies", stow.post), web.post("/dicom-web/studies/{study}", stow.post)]
+    app.add_routes([web.post(path, stow.post) for path in ("/dicom-web/studies", "/dicom-web/studies/{study}")])
+
+    async def ending(_: web.Application) -> None:
+        await stow.close()
+
+    app.on_cleanup.append(ending)

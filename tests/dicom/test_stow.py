@@ -70,7 +70,7 @@ async def client(world: World) -> AsyncIterator[Client]:
 
     app = web.Application(middlewares=[refuse])
     app[SESSIONS] = SimpleNamespace(session=session)  # type: ignore[misc]
-    app.add_routes(stow.routes(deps))
+    stow.attach(app, deps)
     async with TestClient(TestServer(app), headers={"Authorization": "Bearer x"}) as http:
         client = Client(http)
         yield client

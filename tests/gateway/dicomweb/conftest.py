@@ -20,7 +20,7 @@ from actors.domain.words import Role
 from gateway.auth import SESSIONS
 from gateway.deps import DEPS, Deps
 from gateway.dicomweb.routes import routes
-from gateway.ingest.stow import routes as stow_routes
+from gateway.ingest import stow
 from gateway.problems import refuse
 from storage.credentials import digest
 from storage.pool import Database
@@ -170,7 +170,8 @@ async def dicomweb(fresh: Settings, tmp_path: Path) -> AsyncIterator[Web]:
     deps = Deps(settings, None, dbs, valkey)  # type: ignore[arg-type] - no entity is asked
     app = web.Application(middlewares=[refuse])
     app[DEPS], app[SESSIONS] = deps, deps.sessions
-    app.add_routes([*routes(deps), *stow_routes(deps)])
+    app.add_routes(routes(deps))
+    stow.attach(app, deps)
     server = TestServer(app)
     await server.start_server()
     async with aiohttp.ClientSession() as http:
