@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     verify_reads: float = Field(default=0.01, ge=0, le=1)  # of the images that are read
     scrub_mb_s: float = Field(default=2, ge=0)  # how fast all images are checked, again and again; 0: not at all
     objects_url: str | None = None  # a bucket that images go to: s3://, gs://, az://
+    objects_cold_url: str | None = None  # where files of studies closed long ago may go: as objects_url, or file:///…
+    tier_mb_s: float = Field(default=20, ge=0)  # how fast a listener moves them; 0: it moves none
     objects_secret: SecretStr | None = None  # what the object store's keys follow from; several machines share it
 
     @property

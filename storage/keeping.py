@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage import closed
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from storage.pool import Connection
 
 TENANTS = "SELECT tenant_id FROM rr.tenant ORDER BY 1"
-# What nobody works on, has not changed for as long as the policy says, and is on no hold.
-EXPIRED = """
+# What is closed, has not changed for as long as the policy says, and is on no hold.
+EXPIRED = f"""
 SELECT d.study_uid, d.site_id, d.images, greatest(d.last_image_at, j.at) AS changed_at, k.years
   FROM rr.dicom_study d
   JOIN rr.retention r ON r.tenant_id = d.tenant_id
-  LEFT JOIN rr.study s ON s.tenant_id = d.tenant_id AND s.study_uid = d.study_uid
-  LEFT JOIN rr.journal j ON j.tenant_id = d.tenant_id AND j.entity = 'study/' || d.study_uid AND j.version = s.rev
+{closed.STATE}
   LEFT JOIN rr.patient p ON p.tenant_id = d.tenant_id AND p.patient_id = coalesce(s.patient_id, d.patient_id)
   CROSS JOIN LATERAL (
        SELECT coalesce(max(coalesce((r.modalities->>e.modality)::double precision, r.years)), r.years) AS years
          FROM rr.series e WHERE e.tenant_id = d.tenant_id AND e.study_uid = d.study_uid) k
  WHERE d.tenant_id = $1 AND ($3::text IS NULL OR d.study_uid = $3)
-   AND CASE WHEN s.study_uid IS NULL THEN d.phantom ELSE NOT s.open END
-   AND NOT EXISTS (SELECT 1 FROM rr.inbox i WHERE i.tenant_id = d.tenant_id AND i.study_uid = d.study_uid)
+{closed.CLOSED}
    AND greatest(d.last_image_at, j.at) + make_interval(secs => k.years * 31557600) <= $2
    AND (r.until_age IS NULL OR (p.birth_date <> '' AND p.birth_date::date + make_interval(years => r.until_age) <= $2))
    AND NOT EXISTS (
@@ -33,10 +33,10 @@ SELECT d.study_uid, d.site_id, d.images, greatest(d.last_image_at, j.at) AS chan
           AND (h.study_uid = d.study_uid OR h.patient_id IN (d.patient_id, s.patient_id)
                OR coalesce(n.survivor, n.patient_id) = s.patient_id OR n.survivor = d.patient_id))
  ORDER BY d.study_uid
-"""
+"""  # noqa: S608 - constants only
 LOCK = "SELECT 1 FROM rr.dicom_study WHERE tenant_id = $1 AND study_uid = $2 FOR UPDATE"
 # A directory is a site's and a header's UID: a study of another patient that came under the same UID lies there too.
-MARK = """
+MARK = r"""
 INSERT INTO rr.erasure (tenant_id, study_uid, site_id, images, bytes, paths, keys)
 SELECT d.tenant_id, d.study_uid, d.site_id, d.images, coalesce(f.bytes, 0), coalesce(f.paths, '{}'),
        CASE WHEN EXISTS (SELECT 1 FROM rr.dicom_study o WHERE o.tenant_id = d.tenant_id AND o.site_id = d.site_id
@@ -44,10 +44,13 @@ SELECT d.tenant_id, d.study_uid, d.site_id, d.images, coalesce(f.bytes, 0), coal
             THEN '{}' ELSE coalesce(f.keys, '{}') END
   FROM rr.dicom_study d CROSS JOIN LATERAL (
        SELECT sum(x.size)::bigint AS bytes, array_agg(x.path) AS paths,
-              array_agg(DISTINCT regexp_replace(x.path, '/[^/]*$', '')) AS keys
+              array_agg(DISTINCT regexp_replace(x.path, '^\.cold/|/[^/]*$', '', 'g')) AS keys
          FROM (SELECT i.path, i.size FROM rr.instance i WHERE i.tenant_id = d.tenant_id AND i.study_uid = d.study_uid
                UNION ALL
-               SELECT a.path, 0 FROM rr.kept_apart a WHERE a.tenant_id = d.tenant_id AND a.study_uid = d.study_uid) x) f
+               SELECT a.path, 0 FROM rr.kept_apart a WHERE a.tenant_id = d.tenant_id AND a.study_uid = d.study_uid
+               UNION ALL
+               SELECT unnest(m.old_paths), 0 FROM rr.tier_move m
+                WHERE m.tenant_id = d.tenant_id AND m.study_uid = d.study_uid) x) f
  WHERE d.tenant_id = $1 AND d.study_uid = $2
 ON CONFLICT DO NOTHING
 """
@@ -72,6 +75,7 @@ ROWS = (
         f"DELETE FROM rr.{table} WHERE tenant_id = $1 AND study_uid = $2"  # noqa: S608 - names above
         for table in (
             "report", "explanation", "inference_job", "orders", "study_archive", "study", "kept_apart", "instance", "series",
+            "tier_move",
         )
     ),
 )  # fmt: skip

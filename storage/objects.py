@@ -19,17 +19,14 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias, cast
 
 from storage.keys import Keys
 from storage.sealed import HEAD_BYTES, MAGIC, Sealer, Unsealed, file_key
-from storage.shelves import Bucket, Disk
+from storage.shelves import INCOMING, STALE_S, Bucket, Disk, shelf
+from storage.tiers import Tiers, home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from storage.shelves import Shelf
-
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
-_INCOMING = ".incoming"
-_STALE_S = 6 * 3600
 _META_LENGTH = slice(140, 144)  # value of (0002,0000), File Meta Information Group Length (PS3.10 7.1)
 _CHUNK = 1 << 20
 _PARTS = 512  # of one system call
@@ -46,6 +43,9 @@ class Settings(Protocol):
 
     @property
     def objects_url(self) -> str | None: ...
+
+    @property
+    def objects_cold_url(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,23 @@ class ObjectStore:
         root: a directory of ours, on one file system; files that are being received lie there in any case.
         key: the instance's, of 32 bytes or more; None leaves files as they are.
         url: where files go instead once they are there, see :class:`~storage.shelves.Bucket`.
+        cold_url: where those of studies closed long ago may lie, see :func:`~storage.shelves.shelf`.
         sync: off only in benchmarks that compare with servers that do not sync.
     """
 
-    def __init__(self, root: Path, key: bytes | None = None, *, url: str | None = None, sync: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        key: bytes | None = None,
+        *,
+        url: str | None = None,
+        cold_url: str | None = None,
+        sync: bool = True,
+    ) -> None:
         self.root, self.sync = root, sync
-        self.shelf: Shelf = Bucket(url) if url else Disk(root, sync=sync)
+        self.shelf = Tiers(Bucket(url) if url else Disk(root, sync=sync), shelf(cold_url) if cold_url else None)
         self.keys = None if key is None else Keys(key, self.shelf)
-        self._incoming = root / _INCOMING
+        self._incoming = root / INCOMING
         self._numbers = itertools.count()
 
     def prepare(self) -> None:
@@ -95,7 +104,7 @@ class ObjectStore:
         for part in self._incoming.iterdir():
             owner = part.name.partition("-")[0]
             with suppress(FileNotFoundError):
-                if not Path(f"/proc/{owner}").exists() or time.time() - part.stat().st_mtime > _STALE_S:
+                if not Path(f"/proc/{owner}").exists() or time.time() - part.stat().st_mtime > STALE_S:
                     part.unlink()
 
     def incoming(self, head: bytes) -> Incoming:
@@ -120,7 +129,7 @@ class ObjectStore:
         if not head.startswith(MAGIC) or self.keys is None:
             return file
         try:
-            return cast("BinaryIO", Unsealed(file, file_key(head, self.keys.of(study or name.rpartition("/")[0]))))
+            return cast("BinaryIO", Unsealed(file, file_key(head, self.keys.of(study or home(name)))))
         except OSError:
             file.close()
             raise
@@ -159,6 +168,11 @@ class ObjectStore:
             while chunk := file.read(_CHUNK):
                 seen.update(chunk)
         return seen.digest() == sha256
+
+    def copy(self, name: str, to: str) -> None:
+        """Copy a stored file as it lies, sealed with the key it has; raises OSError when a shelf is away or full."""
+        with self.shelf.open(_checked(name)) as file:
+            self.shelf.take(_checked(to), file)
 
     def settle(self, temporary: Path, name: str) -> None:
         """Give a synced file its name, durably."""
@@ -244,4 +258,10 @@ def _write(fd: int, parts: Sequence[Buffer]) -> None:
 
 def object_store(settings: Settings, *, sync: bool = True) -> ObjectStore:
     """Return the store of an instance."""
-    return ObjectStore(settings.objects, settings.objects_key, url=settings.objects_url, sync=sync)
+    return ObjectStore(
+        settings.objects,
+        settings.objects_key,
+        url=settings.objects_url,
+        cold_url=settings.objects_cold_url,
+        sync=sync,
+    )

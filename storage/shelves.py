@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore import exceptions
@@ -15,7 +19,6 @@ from storage.spans import Spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 _RETRY: Any = {
@@ -23,6 +26,9 @@ _RETRY: Any = {
     "retry_timeout": timedelta(seconds=10),
 }  # ingest tells its sender; the sender tries again
 _PIECE = 1 << 18  # bytes fetched at once, at least: a round trip costs more than they do
+_COPIED = 1 << 20  # bytes copied at once
+STALE_S = 6 * 3600  # nobody works on a temporary file for so long
+INCOMING = ".incoming"  # below a disk's root: files that are not yet whole
 
 
 class Shelf(Protocol):
@@ -30,6 +36,9 @@ class Shelf(Protocol):
 
     def settle(self, temporary: Path, name: str) -> None:
         """Give a synced local file its name, durably; the local file is gone afterwards."""
+
+    def take(self, name: str, source: BinaryIO) -> None:
+        """Write a file from one that is open, durably."""
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading; raises FileNotFoundError when there is none."""
@@ -76,6 +85,24 @@ class Disk:
             temporary.rename(target)
         if self._sync:
             _sync(target.parent)
+
+    def take(self, name: str, source: BinaryIO) -> None:
+        incoming = self._root / INCOMING
+        incoming.mkdir(parents=True, exist_ok=True)
+        for left in incoming.iterdir():  # by a crash
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > STALE_S:
+                    left.unlink()
+        temporary = incoming / f"{os.getpid()}-{os.urandom(8).hex()}"
+        try:
+            with temporary.open("xb") as file:
+                shutil.copyfileobj(source, file, _COPIED)
+                if self._sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            self.settle(temporary, name)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def open(self, name: str) -> BinaryIO:
         return cast("BinaryIO", (self._root / name).open("rb", buffering=0))
@@ -156,6 +183,10 @@ class Bucket:
             obstore.put(self._store, name, temporary)
         temporary.unlink()
 
+    def take(self, name: str, source: BinaryIO) -> None:
+        with _as_os_errors():
+            obstore.put(self._store, name, source)
+
     def open(self, name: str) -> BinaryIO:
         return cast("BinaryIO", Ranged(self._store, name))
 
@@ -189,6 +220,21 @@ class Bucket:
     def give_back(self, aside: str, name: str) -> None:
         with suppress(FileExistsError, FileNotFoundError):
             self.create(name, self.read(aside))
+
+
+def shelf(url: str) -> Shelf:
+    """Return the shelf that a URL names: ``file:///DIRECTORY``, or a bucket (:class:`Bucket`).
+
+    Raises:
+        ValueError: it names none.
+    """
+    if not url.startswith("file:"):
+        return Bucket(url)
+    parts = urlsplit(url)
+    if parts.netloc or not parts.path.startswith("/"):
+        msg = f"{url!r} names no directory of this machine: file:///mnt/cold does"
+        raise ValueError(msg)
+    return Disk(Path(unquote(parts.path)))
 
 
 class Ranged(Spans):

@@ -31,6 +31,7 @@ from gateway.ingest.dimse import reject
 from gateway.ingest.direct import DirectCommitter
 from gateway.ingest.held import Held
 from gateway.ingest.limits import Limits
+from gateway.ingest.mover import Mover
 from gateway.ingest.quiet import QUIET_S, QuietSweeper
 from gateway.ingest.shield import Shield
 from gateway.ingest.strays import StraySweeper
@@ -59,11 +60,15 @@ class Settings(Protocol):
     @property
     def objects_url(self) -> str | None: ...
     @property
+    def objects_cold_url(self) -> str | None: ...
+    @property
     def valkey_url(self) -> str: ...
     @property
     def aet(self) -> str: ...
     @property
     def scrub_mb_s(self) -> float: ...
+    @property
+    def tier_mb_s(self) -> float: ...
     @property
     def host(self) -> str: ...
     @property
@@ -148,7 +153,9 @@ class Listener:
         sweeper = QuietSweeper(self._db, self._held, self._announce, self._quiet_s)
         scrubber = Scrubber(self._db, Checker(self._db, store, self._announce), self._settings.scrub_mb_s * 1e6)
         strays, eraser = StraySweeper(self._db, store), Eraser(self._keeper, store)
-        self._tasks += [asyncio.create_task(each.run()) for each in (sweeper, Sweeper(room), strays, eraser, scrubber)]
+        mover = Mover(self._keeper, store, bytes_s=self._settings.tier_mb_s * 1e6)
+        duties = (sweeper, Sweeper(room), strays, eraser, scrubber, mover)
+        self._tasks += [asyncio.create_task(each.run()) for each in duties]
         log.info("dicom listening", host=self._settings.host, port=self.port, tls_port=self.tls_port, aet=aet)
 
     def _listen(self, port: int, shield: Shield | None) -> int:

@@ -1,7 +1,7 @@
 """Collects files that no row refers to: their sender was told to send again, or a crash came between file and rows.
 
-On a local disk and in a bucket alike. A file that is old enough is first set aside, then removed a minute later unless
-a row has come for it meanwhile, as a resend may have given the same name to a file of its own in just that moment.
+On a local disk and in a bucket alike, on both tiers. A file that is old enough is first set aside, then removed a minute
+later unless a row has come for it meanwhile, as a resend may have given the same name to a file of its own in just that moment.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from gateway.ingest import part10
 from storage import quiet, strays
 from storage.faults import AWAY
 from storage.sealed import Damaged
+from storage.tiers import COLD, home, is_cold, move_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,22 +85,26 @@ class StraySweeper:
         uids = await asyncio.to_thread(self._sop_uids, names)
         async with self._db.scope([tenant_id]) as conn:
             known = await strays.named(conn, tenant_id, sorted(set(uids.values())))
-        return [name for name in uids if name not in known]
+            moves, left = await strays.moving(conn, tenant_id)
+        return [name for name in uids if name not in known | left and move_of(name) not in moves]
 
     def _sop_uids(self, names: Iterable[str]) -> dict[str, str]:
         found = {}
         for name in names:
             with suppress(FileNotFoundError, Damaged, part10.Incomplete):  # gone meanwhile, or nothing of ours
                 where = _aside(name) if self._is_aside(name) else name
-                with self._store.open(where, study=name.rpartition("/")[0]) as file:
+                with self._store.open(where, study=home(name)) as file:
                     found[name] = part10.meta(file.read(_HEAD)).sop_uid
         return found
 
     def _older(self, tenant_id: str) -> list[str]:
         """Return the names of files of a tenant that are old enough, those left aside by a crash too."""
         before = time.time() - self._old_s
-        found = [name for name, at in self._store.shelf.listed(tenant_id) if at < before]
-        return found + [name.removeprefix(f"{_ASIDE}/") for name, _ in self._store.shelf.listed(_aside(tenant_id))]
+        shelf, found = self._store.shelf, list[str]()
+        for top in shelf.tops:
+            found += [name for name, at in shelf.listed(top + tenant_id) if at < before]
+            found += [name.replace(f"{_ASIDE}/", "", 1) for name, _ in shelf.listed(_aside(top + tenant_id))]
+        return found
 
     def _is_aside(self, name: str) -> bool:
         try:
@@ -128,7 +133,9 @@ class StraySweeper:
 
 
 def _aside(name: str) -> str:
-    return f"{_ASIDE}/{name}"
+    """Return where a file is set aside: on the shelf where it lies."""
+    top = COLD if is_cold(name) else ""
+    return f"{top}{_ASIDE}/{name.removeprefix(top)}"
 
 
 def _batches(names: Iterable[str]) -> Iterable[list[str]]:

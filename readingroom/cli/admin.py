@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from actors.domain.words import Role, spelled
-from readingroom.cli import integrity, past, policy, retention, shards, staff, tokens
+from readingroom.cli import integrity, past, policy, retention, shards, staff, tier, tokens
 from readingroom.cli.instance import AsJson, Data, Hand, SiteNames, TenantName, act, say
 from storage import admin, peers, sessions
 
@@ -43,6 +43,7 @@ app.add_typer(shards.shards, name="shards")
 app.add_typer(shards.dead, name="dead-letters")
 app.add_typer(retention.retention, name="retention")
 app.add_typer(retention.hold, name="hold")
+app.add_typer(tier.tier, name="tier")
 app.command("integrity", epilog="Example: readingroom admin integrity --json")(integrity.integrity)
 app.command("replay", epilog="Example: readingroom admin replay 1.2.840.1 --at 2026-03-01T03:14Z --json")(past.replay)
 

@@ -21,6 +21,7 @@ from storage import (
     retention,
     shadow,
     staff,
+    tiering,
     timers,
 )
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _WAKES = {timers: {"DUE"}, inbox: {"WAITING"}, heads: {"TENANTS"}}  # read across tenants, by rr_timer
 _STATEMENTS = {
     f"{module.__name__}.{name}": (
-        "rr_timer" if name in _WAKES.get(module, ()) else "rr_keeper" if module is keeping else "rr_host",
+        "rr_timer" if name in _WAKES.get(module, ()) else "rr_keeper" if module in (keeping, tiering) else "rr_host",
         text,
     )
     for module in (
@@ -47,6 +48,7 @@ _STATEMENTS = {
         retention,
         shadow,
         staff,
+        tiering,
         timers,
     )
     for name, text in vars(module).items()
