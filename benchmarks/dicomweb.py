@@ -21,6 +21,7 @@ import numpy as np
 import pydicom
 from peers import orthanc
 from pydicom.data import get_testdata_file
+from pydicom.uid import UID
 
 from readingroom.demo.instance import Instance
 from readingroom.demo.session import Session
@@ -189,7 +190,7 @@ def series() -> Iterator[bytes]:
     template.PatientID, template.AccessionNumber = "BENCH", "BENCH1"
     for number in range(1, SLICES + 1):
         image = deepcopy(template)
-        image.InstanceNumber, image.SOPInstanceUID = number, f"{SERIES}.{number}"
+        image.InstanceNumber, image.SOPInstanceUID = number, UID(f"{SERIES}.{number}")
         image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
         image.PixelData = np.roll(pixels, number, 0).tobytes()
         out = BytesIO()
@@ -201,7 +202,7 @@ def small(number: int) -> bytes:
     """Return a tiny study: what Orthanc is filled with, as our rows are by :data:`FILL`."""
     image = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")), stop_before_pixels=True)
     image.StudyInstanceUID, image.SeriesInstanceUID = f"1.2.3.{number}", f"1.2.3.{number}.1"
-    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}.1.1"
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.3.{number}.1.1")
     image.PatientID, image.PatientName, image.AccessionNumber = f"P{number}", f"NAME{number}^A", f"ACC{number}"
     image.StudyDate = str(DAY + number % 28)
     out = BytesIO()
@@ -209,7 +210,8 @@ def small(number: int) -> bytes:
     return out.getvalue()
 
 
-# One study, series and image a number, as ingest writes them; the header is that of the series above.
+# One study, series and image a number, as ingest writes them, told quiet: an archive at rest, nobody triages it meanwhile.
+# The header is that of the series above.
 FILL = """
 WITH made AS (SELECT n, '1.2.3.' || n AS uid FROM generate_series($3::int, $4::int) n),
      like_ AS (SELECT header FROM rr.dicom_study WHERE tenant_id = $1 AND study_uid = $5),
@@ -223,8 +225,9 @@ WITH made AS (SELECT n, '1.2.3.' || n AS uid FROM generate_series($3::int, $4::i
            SELECT $1, uid, uid || '.1', uid || '.1.1', $2, x.sop_class, x.transfer_syntax, x.path, x.size, x.sha256, x.header
              FROM made CROSS JOIN (SELECT * FROM rr.instance WHERE tenant_id = $1 AND study_uid = $5 LIMIT 1) x)
 INSERT INTO rr.dicom_study (tenant_id, study_uid, site_id, patient_id, header_study_uid, accession_number, study_date,
-                            study_time, header, images)
-SELECT $1, uid, $2, 'bench' || n, uid, 'ACC' || n, (20240101 + n % 28)::text, '080000', like_.header, 1 FROM made CROSS JOIN like_
+                            study_time, header, images, quiet_at)
+SELECT $1, uid, $2, 'bench' || n, uid, 'ACC' || n, (20240101 + n % 28)::text, '080000', like_.header, 1, now()
+  FROM made CROSS JOIN like_
 """
 
 

@@ -19,6 +19,7 @@ from gateway.auth import SESSIONS
 from gateway.delivery.runner import Delivery
 from gateway.deps import DEPS
 from gateway.dicomweb.routes import routes as dicomweb_routes
+from gateway.headers import HARDENED
 from gateway.ingest import stow
 from gateway.limit import LIMITER, Limiter
 from gateway.problems import refuse
@@ -35,13 +36,6 @@ if TYPE_CHECKING:
 
 BODY_MOST = 2**20  # of a JSON body; STOW-RS streams and has a limit of its own
 _PURGE_S = 600
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
 log = structlog.get_logger()
 
@@ -66,7 +60,7 @@ async def _nowhere(_: web.Request) -> web.Response:
 
 
 async def _harden(request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in _HEADERS.items():
+    for name, value in HARDENED.items():
         response.headers.setdefault(name, value)
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "no-store")

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from storage import name_words
 from storage.dicom import SEEN, sight
+from storage.looking import GATE, SCOPE
+from storage.pool import scope_of
 from storage.wildcards import like, prefix, wild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from actors.domain.identity import Principal
+    from storage.looking import Looking
     from storage.pool import Connection
 
 PATIENT, STUDY, SERIES, INSTANCE = "patient", "study", "series", "instance"
@@ -159,7 +162,7 @@ SELECT d.study_uid, d.header::text AS study, {series}, {instance}, p.name, p.mrn
        p.birth_date, p.sex, d.accession_number, d.study_date, d.study_time,
        row_number() OVER (ORDER BY {order}) AS n
   FROM {tables}
- WHERE true {seen} {conditions}
+ WHERE true {gate} {seen} {conditions}
  ORDER BY {order} LIMIT $4 OFFSET $5)
 SELECT page.study_uid, study, series_uid, modality, series, sop_uid, sop_class, instance, series_images, name, mrn,
        issuer, birth_date, sex, accession_number, study_date, study_time,
@@ -169,6 +172,11 @@ SELECT page.study_uid, study, series_uid, modality, series, sop_uid, sop_class, 
               coalesce(sum(m.images), 0) AS related_images
          FROM rr.series m WHERE m.tenant_id = $1 AND m.study_uid = page.study_uid) c
  ORDER BY n
+"""
+
+_LOOK = """
+{scope}
+SELECT found.* FROM scope CROSS JOIN LATERAL ({search} OFFSET 0) found
 """
 
 _SEARCH_PATIENTS = """
@@ -286,8 +294,8 @@ class _Search(Statement):
         else:
             self.conditions.append(self._header(match))
 
-    def sql(self) -> str:
-        """Return the whole statement."""
+    def sql(self, gate: str = "") -> str:
+        """Return the whole statement; ``gate`` is one more condition."""
         conditions = "".join(self.conditions)
         if self._patient:
             conditions += _OF_PATIENTS.format(conditions="".join(self._patient))
@@ -296,7 +304,7 @@ class _Search(Statement):
             return _SEARCH_PATIENTS.format(issuer=_ISSUER, tables=_FROM[STUDY], seen=SEEN, conditions=conditions)
         return _SEARCH.format(
             series=_SERIES_COLUMNS[level], instance=_INSTANCE_COLUMNS[level], issuer=_ISSUER, order=_ORDER[level],
-            tables=_FROM[level], seen=SEEN, conditions=conditions,
+            tables=_FROM[level], seen=SEEN, conditions=conditions, gate=gate,
         )  # fmt: skip
 
     def _header(self, match: Match) -> str:
@@ -329,6 +337,18 @@ def searchable(tag: str, level: str) -> bool:
 
 def statement(who: Principal, search: Search) -> tuple[str, list[Any]]:
     """Return the SQL of a search and its arguments; one result more than asked tells that there are more."""
+    made = _made(who, search)
+    return made.sql(), made.args
+
+
+def look(who: Principal, search: Search) -> tuple[str, list[Any]]:
+    """Return :func:`statement` of studies, series or instances as one that says itself whose tenants it sees."""
+    made = _made(who, search)
+    scope = SCOPE.format(*(made.put(text) for text in scope_of(who)))
+    return _LOOK.format(scope=scope, search=made.sql(GATE)), made.args
+
+
+def _made(who: Principal, search: Search) -> _Search:
     made = _Search(search.level, (*sight(who), search.limit + 1, search.offset))
     if search.study_uid is not None:
         made.add(Match(("0020000D",), "any", (search.study_uid,)))
@@ -336,11 +356,20 @@ def statement(who: Principal, search: Search) -> tuple[str, list[Any]]:
         made.add(Match(("0020000E",), "any", (search.series_uid,)))
     for match in search.matches:
         made.add(match)
-    return made.sql(), made.args
+    return made
 
 
 async def find(conn: Connection, who: Principal, search: Search) -> tuple[list[Found], bool]:
     """Return a page of what is in view, newest studies first, and whether there is more."""
     sql, args = statement(who, search)
-    rows = [Found(*row) for row in await conn.fetch(sql, *args)]
-    return rows[: search.limit], len(rows) > search.limit
+    return _page(await conn.fetch(sql, *args), search)
+
+
+async def found(looking: Looking, who: Principal, search: Search) -> tuple[list[Found], bool]:
+    """Return :func:`find` in one round trip."""
+    sql, args = look(who, search)
+    return _page(await looking.fetch(sql, *args), search)
+
+
+def _page(rows: list[Any], search: Search) -> tuple[list[Found], bool]:
+    return [Found(*row) for row in rows[: search.limit]], len(rows) > search.limit

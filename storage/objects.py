@@ -23,7 +23,9 @@ from storage.shelves import INCOMING, STALE_S, Bucket, Disk, shelf
 from storage.tiers import Tiers, home
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from storage.sealed import Room
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -158,6 +160,15 @@ class ObjectStore:
                 raise BlockingIOError
             file.seek(start)
             return memoryview(bytearray(before) + file.read(size) + bytes(after))
+
+    def pieces(
+        self, file: BinaryIO, span: tuple[int, int], room: Room, *, wait: bool = True
+    ) -> Iterator[memoryview] | None:
+        """Return :meth:`~storage.sealed.Unsealed.pieces` of an open file; None when it is not sealed, or ends before."""
+        start, stop = span[0], sum(span)
+        if isinstance(file, Unsealed) and start < stop <= file.size:
+            return file.pieces(start, stop, room, wait=wait)
+        return None
 
     def verify(self, name: str, sha256: bytes) -> bool:
         """Whether the data set on disk is still what was received."""

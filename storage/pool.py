@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 
 from storage.faults import AWAY
+from storage.looking import Looking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -29,6 +30,12 @@ def literal(values: Iterable[str]) -> str:
     return "{" + ",".join(quoted) + "}"
 
 
+def scope_of(who: Principal) -> tuple[str, str]:
+    """Return what ``rr.tenants`` and ``rr.sites`` are for a session."""
+    tenants = literal([who.tenant_id] if who.tenant_id else [])
+    return tenants, "*" if who.all_sites else literal(sorted(who.sites))
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -47,6 +54,7 @@ class Database:
     def __init__(self, dsn: str, *, min_size: int = 1, max_size: int = 4) -> None:
         self._dsn, self._min, self._max = dsn, min_size, max_size
         self._pool: asyncpg.Pool[Any] | None = None
+        self.looking = Looking(dsn, max_size)
         self._ending: set[asyncio.Task[None]] = set()  # transactions that nobody waits for
 
     async def open(self) -> Database:
@@ -58,6 +66,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.looking.close()
         if self._pool is not None:
             await self._pool.close()
 
@@ -91,9 +100,8 @@ class Database:
                 where planning would take longer than finding.
             only_read: nothing is written, so that nobody waits for its end.
         """
-        sites = "*" if who.all_sites else literal(sorted(who.sites))
+        tenants, sites = scope_of(who)
         isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
-        tenants = literal([who.tenant_id] if who.tenant_id else [])
         begin = _begin(tenants, sites, isolation, generic=generic)
         async with self._read(begin) if only_read else self._transaction(begin) as conn:
             yield conn

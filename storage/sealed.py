@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import io
 import os
-from typing import BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from storage.spans import Spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -87,6 +90,18 @@ def file_key(head: bytes, study_key: bytes) -> bytes:
         raise Damaged("the file's key does not open") from exc
 
 
+class Room:
+    """What so many segments at a time are read and decrypted into, again and again."""
+
+    def __init__(self, segments: int) -> None:
+        self.segments = segments
+        self.sealed, self.plain = memoryview(bytearray(segments * _SEALED)), memoryview(bytearray(segments * SEGMENT))
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Whether a span is one piece in here."""
+        return (stop - 1) // SEGMENT - start // SEGMENT < self.segments
+
+
 class Unsealed(Spans):
     """A sealed file as it was written: any part of it can be read, only the segments it lies in are decrypted.
 
@@ -153,6 +168,31 @@ class Unsealed(Spans):
         begin = lead + start - base
         return room[begin - before : begin + stop - start + after]
 
+    def pieces(self, start: int, stop: int, room: Room, *, wait: bool = True) -> Iterator[memoryview]:
+        """Yield a span of a file that is whole, not empty, in pieces that lie in ``room``: each is gone with the next.
+
+        Args:
+            start: where it begins in the file.
+            stop: where it ends, within the file.
+            room: nobody else's until the last piece was used.
+            wait: for the disk.
+
+        Raises:
+            BlockingIOError: the next piece is not to be had without waiting.
+            Damaged: a segment is not what was written.
+        """
+        number, last = start // SEGMENT, (stop - 1) // SEGMENT
+        while number <= last:
+            count = min(room.segments, last + 1 - number)
+            at = number * _SEALED
+            sealed = room.sealed[: min(count * _SEALED, self._stored - at)]
+            self._fill(sealed, HEAD_BYTES + at, wait=wait)
+            for i in range(count):
+                self._one(number + i, sealed[i * _SEALED : (i + 1) * _SEALED], room.plain[i * SEGMENT :])
+            base = number * SEGMENT
+            yield room.plain[max(0, start - base) : min(count * SEGMENT, stop - base)]
+            number += count
+
     def close(self) -> None:
         if not self.closed:
             self._file.close()
@@ -164,6 +204,16 @@ class Unsealed(Spans):
             return _at_once(self._file, at, min(size, self._stored - first * _SEALED))
         self._file.seek(at)
         return self._file.read(size)
+
+    def _fill(self, room: memoryview, at: int, *, wait: bool) -> None:
+        if not wait:
+            _read_at_once(self._file, room, at)
+            return
+        self._file.seek(at)
+        while room and (done := cast("io.RawIOBase", self._file).readinto(room)):
+            room = room[done:]
+        if room:
+            raise Damaged("the file is cut off")
 
     def _one(self, number: int, sealed: memoryview, plain: memoryview) -> None:
         last = self._held is None and number == self._segments - 1
@@ -180,10 +230,14 @@ def _at_once(file: BinaryIO, at: int, size: int) -> bytearray:
         BlockingIOError: they are not, or the file system cannot tell.
     """
     data = bytearray(size)
+    _read_at_once(file, memoryview(data), at)
+    return data
+
+
+def _read_at_once(file: BinaryIO, room: memoryview, at: int) -> None:
     try:
-        done = os.preadv(file.fileno(), [data], at, os.RWF_NOWAIT)
+        done = os.preadv(file.fileno(), [room], at, os.RWF_NOWAIT)
     except OSError as exc:
         raise BlockingIOError(*exc.args) from exc
-    if done < size:
+    if done < len(room):
         raise BlockingIOError
-    return data

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.dicomweb.straight import Sent, Straight, head, plain
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from typing import TypeAlias
 
+    from gateway.dicomweb.straight import Buffer
     from storage.dicom import Stored
-
-    Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _YEAR_S = 31_536_000
 VARY = "Accept, Cookie, Authorization"  # another session in the same browser starts afresh
@@ -56,6 +56,11 @@ async def sending(request: web.Request, answer: web.StreamResponse) -> AsyncIter
 
 async def whole(request: web.Request, headers: dict[str, str], body: Buffer) -> web.StreamResponse:
     """Send an answer that is there as a whole, without another copy of it."""
+    if plain(request):
+        connection = Straight(request)
+        connection.put(head(request, headers, len(body)), body)
+        await connection.drain()
+        return Sent(request)
     answer = web.StreamResponse(headers=headers)
     answer.content_length = len(body)
     async with sending(request, answer):

@@ -13,6 +13,8 @@ from gateway.dicomweb.answer import Multipart, cached, sending, unchanged, whole
 from gateway.dicomweb.decode import decode
 from gateway.dicomweb.negotiation import frames_forms
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
+from gateway.dicomweb.straight import Sent, Straight, head, plain
+from storage.sealed import Room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _BATCH = 16  # frames read at a time
 _MOST = 5000  # frames of one request
 _LAYOUTS = 2048  # that are remembered
+_AT_ONCE = 16  # segments that a frame lies in, which is sent from the event loop: 1 MB
 
 
 def numbers(text: str) -> list[int]:
@@ -48,6 +51,7 @@ class Images:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._layouts: dict[tuple[str, str], Layout] = {}
+        self._room = Room(_AT_ONCE)
 
     def value(self, place: Stored, name: str) -> bytes | None:
         """Return the bytes of an element that headers leave out (blocking)."""
@@ -66,13 +70,15 @@ class Images:
             NotAcceptable: it is no image, or one that cannot be read.
         """
         key = (place.path, place.transfer_syntax)
-        try:
-            layout = self._layouts.get(key) or self._locate(*key)
-        except pixeldata.Unreadable as exc:
-            raise NotAcceptable(f"This instance has no frames that can be read: {exc}.") from exc
-        if len(self._layouts) >= _LAYOUTS:
-            self._layouts.pop(next(iter(self._layouts)), None)
-        self._layouts[key] = layout
+        layout = self._layouts.get(key)
+        if layout is None:
+            try:
+                layout = self._locate(*key)
+            except pixeldata.Unreadable as exc:
+                raise NotAcceptable(f"This instance has no frames that can be read: {exc}.") from exc
+            if len(self._layouts) >= _LAYOUTS:
+                self._layouts.pop(next(iter(self._layouts)), None)
+            self._layouts[key] = layout
         return layout
 
     def message(
@@ -104,6 +110,23 @@ class Images:
         body[: len(head)] = head
         body[len(body) - len(end) :] = end
         return body
+
+    def at_once(self, place: Stored, number: int) -> memoryview | None:
+        """Return a frame as stored, gone when the next is asked for; None when it is not in memory, long, or in pieces.
+
+        Raises:
+            NotFound: there are fewer frames.
+        """
+        layout = self._layouts.get((place.path, place.transfer_syntax))
+        span = None if layout is None else _extent(layout, place.transfer_syntax, number)
+        if span is None or not self._room.holds(span[0], sum(span)):
+            return None
+        with self._store.open(place.path) as file:
+            pieces = self._store.pieces(file, span, self._room, wait=False)
+            try:
+                return None if pieces is None else next(pieces)
+            except BlockingIOError:
+                return None
 
     def frames(self, place: Stored, wanted: Sequence[int], *, stored: bool = True) -> list[bytes]:
         """Return frames as stored, or made native and little endian (blocking).
@@ -181,6 +204,15 @@ class Frames:
     ) -> web.StreamResponse | None:
         """Answer with a frame that need not be put together: at once when it is in memory, else from a thread."""
         many = Multipart(form.media) if form.multipart else None
+        headers = kept | {"Content-Type": many.content_type if many else form.content_type}
+        if plain(request) and (data := self._images.at_once(place, number)) is not None:
+            first, last = (b"", b"")
+            if many is not None:
+                first, last = many.head(form.content_type, len(data), str(request.rel_url)), b"\r\n" + many.end
+            connection = Straight(request)
+            connection.put(head(request, headers, len(first) + len(data) + len(last)) + first, data, last)
+            await connection.drain()
+            return Sent(request)
         asked = (place, number, many, form.content_type, str(request.rel_url))
         try:
             body = self._images.message(*asked, wait=False)
@@ -188,7 +220,7 @@ class Frames:
             body = await asyncio.to_thread(self._images.message, *asked, wait=True)
         if body is None:
             return None
-        return await whole(request, kept | {"Content-Type": many.content_type if many else form.content_type}, body)
+        return await whole(request, headers, body.toreadonly())
 
     async def _read(self, place: Stored, wanted: Sequence[int], form: Form) -> list[bytes]:
         if form.stored:

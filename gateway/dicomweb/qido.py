@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiohttp import web
 
 from actors.domain.errors import NotFound
 from gateway.dicomweb import query
+from gateway.dicomweb.answer import VARY, whole
 from gateway.dicomweb.negotiation import JSON, want_json
 from storage import dicom, dicom_query
 from storage.dicom_query import INSTANCE, SERIES, STUDY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from aiohttp import web
 
     from actors.domain.identity import Principal
     from gateway.deps import Deps
@@ -60,18 +62,19 @@ class Qido:
 
     async def _answer(self, request: web.Request, who: Principal, level: str) -> web.StreamResponse:
         study_uid, series_uid = request.match_info.get("study"), request.match_info.get("series")
-        async with self._db.view(who, generic=True, only_read=True) as conn:
-            if study_uid is not None and not await _seen(conn, who, study_uid, series_uid):
-                raise NotFound
-            want_json(request)
-            asked = query.parse(request.query, level, study_uid=study_uid, series_uid=series_uid)
-            found, more = await dicom_query.find(conn, who, asked.search)
+        if study_uid is not None:
+            async with self._db.view(who, only_read=True) as conn:
+                if not await _seen(conn, who, study_uid, series_uid):
+                    raise NotFound
+        want_json(request)
+        asked = query.parse(request.query, level, study_uid=study_uid, series_uid=series_uid)
+        found, more = await dicom_query.found(self._db.looking, who, asked.search)
         base = f"{request.scheme}://{request.host}/dicom-web"
         body = msgspec.json.encode([result(one, level, asked, base) for one in found], order="sorted")
-        headers = {"Cache-Control": "no-store", "Vary": "Accept, Cookie, Authorization"}
+        headers = {"Content-Type": JSON, "Cache-Control": "no-store", "Vary": VARY}
         if more:
             headers["Warning"] = _MORE.format(host=request.host)
-        return web.Response(body=body, content_type=JSON, headers=headers)
+        return await whole(request, headers, body)
 
 
 async def _seen(conn: Any, who: Principal, study_uid: str, series_uid: str | None) -> bool:

@@ -13,18 +13,24 @@ from gateway.dicomweb import bulk
 from gateway.dicomweb.answer import Multipart, cached, sending, unchanged
 from gateway.dicomweb.negotiation import DICOM, OCTETS, accepted, dicom_form
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
+from gateway.dicomweb.straight import Sent, head, plain, pour
 from gateway.dicomweb.transcode import OF_INSTANCES, UNENCODED
+from storage.sealed import Room
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
+
     from actors.domain.identity import Principal
     from gateway.dicomweb.access import Reader
     from gateway.dicomweb.negotiation import Form
+    from gateway.dicomweb.straight import Buffer
     from gateway.dicomweb.transcode import Transcoder
     from storage.dicom import Stored
     from storage.objects import ObjectStore
 
 _CHUNK, _WHOLE = 1 << 18, 4 << 20  # bytes read at a time; read at once
-_AHEAD = 2 << 20  # bytes read in one go while others are written
+_SEGMENTS = 4  # decrypted at a time: they and what is made of them fit into a core's second cache
 
 
 def _uids(request: web.Request) -> tuple[str, ...]:
@@ -37,22 +43,18 @@ def _heading(many: Multipart, place: Stored, size: int, transfer_syntax: str | N
     return many.head(f"{DICOM}; transfer-syntax={transfer_syntax or place.transfer_syntax}", size, location)
 
 
-def _is_long(group: list[Stored]) -> bool:
-    """Whether this is one instance that is too long to be held in memory, and sent as it lies."""
-    return len(group) == 1 and group[0].size > _WHOLE and group[0].study_uid == group[0].header_study_uid
+def _read(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield a file as received.
 
-
-def _grouped(places: list[Stored]) -> list[list[Stored]]:
-    """Return instances in groups that are read in one go; a long one is alone."""
-    groups: list[list[Stored]] = []
-    room = 0
-    for place in places:
-        room -= place.size
-        if room < 0:
-            groups.append([])
-            room = _AHEAD - place.size
-        groups[-1].append(place)
-    return groups
+    Raises:
+        ConnectionResetError: it is shorter than its row says.
+    """
+    while size:
+        chunk = file.read(min(_CHUNK, size))
+        if not chunk:
+            raise ConnectionResetError("a stored file is shorter than its row says")
+        yield chunk
+        size -= len(chunk)
 
 
 class Wado:
@@ -66,7 +68,9 @@ class Wado:
         places = await self._reader.stored(who, *_uids(request))
         form = dicom_form(request, len(places), {place.transfer_syntax for place in places}, OF_INSTANCES)
         if form.multipart:
-            return await (self._parts(request, places) if form.stored else self._made_parts(request, places, form))
+            ready = form.stored and all(place.study_uid == place.header_study_uid for place in places)
+            straight = ready and plain(request)
+            return await (self._parts(request, places) if straight else self._made_parts(request, places, form))
         return await self._alone(request, places[0], form)
 
     async def _alone(self, request: web.Request, place: Stored, form: Form) -> web.StreamResponse:
@@ -88,18 +92,19 @@ class Wado:
         return sent
 
     async def _made_parts(self, request: web.Request, places: list[Stored], form: Form) -> web.StreamResponse:
-        """Send instances as parts, each transcoded when its turn comes."""
+        """Send instances as parts, each transcoded, or put under our study's UID, when its turn comes."""
         first = await self._rewritten(places[0], form)  # refused, if at all, before the answer begins
-        for place in [] if form.transfer_syntax in UNENCODED else places[1:]:
+        syntax = None if form.stored else form.transfer_syntax
+        for place in [] if form.stored or form.transfer_syntax in UNENCODED else places[1:]:
             if not await self._transcoder.can(place, form.transfer_syntax):
-                raise NotAcceptable(f"Not all instances have a form in {form.transfer_syntax}.")
+                raise NotAcceptable(f"Not all instances have a form in {syntax}.")
         many = Multipart(DICOM)
         answer = web.StreamResponse(headers={"Content-Type": many.content_type, "Cache-Control": "private, no-cache"})
         async with sending(request, answer):
             for place in places if request.method != "HEAD" else []:
                 data = first if place is places[0] else await self._rewritten(place, form)
                 size = place.size if data is None else len(data)
-                await answer.write(_heading(many, place, size, form.transfer_syntax))
+                await answer.write(_heading(many, place, size, syntax))
                 await self._write(answer, place, data, 0, size)
                 await answer.write(b"\r\n")
             if request.method != "HEAD":
@@ -107,46 +112,30 @@ class Wado:
         return answer
 
     async def _parts(self, request: web.Request, places: list[Stored]) -> web.StreamResponse:
-        """Send instances as parts; while some are written, the next are read and decrypted in a thread."""
+        """Send instances as parts, read and decrypted in a thread that writes them."""
         many = Multipart(DICOM)
-        answer = web.StreamResponse(headers={"Content-Type": many.content_type, "Cache-Control": "private, no-cache"})
-        if all(place.study_uid == place.header_study_uid for place in places):  # else its length shows when it is made
-            answer.content_length = sum(len(_heading(many, p, p.size)) + p.size + 2 for p in places) + len(many.end)
-        async with sending(request, answer):
-            groups = _grouped(places) if request.method != "HEAD" else []
-            ahead = asyncio.ensure_future(asyncio.to_thread(self._messages, many, groups[0] if groups else []))
-            try:
-                for at, group in enumerate(groups):
-                    bodies, following = await ahead, groups[at + 1] if at + 1 < len(groups) else []
-                    if following:
-                        ahead = asyncio.ensure_future(asyncio.to_thread(self._messages, many, following))
-                    for body in bodies:
-                        await answer.write(body)
-                    if not bodies:
-                        [place] = group
-                        await answer.write(_heading(many, place, place.size))
-                        await self._write(answer, place, None, 0, place.size)
-                        await answer.write(b"\r\n")
-            finally:
-                await asyncio.gather(ahead, return_exceptions=True)
-            if groups:
-                await answer.write(many.end)
-        return answer
+        headers = {"Content-Type": many.content_type, "Cache-Control": "private, no-cache"}
+        size = sum(len(_heading(many, place, place.size)) + place.size + 2 for place in places) + len(many.end)
+        groups = self._groups(many, places, head(request, headers, size))
+        try:
+            await pour(request, groups)
+        except BaseException:
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+        return Sent(request)
 
-    def _messages(self, many: Multipart, places: list[Stored]) -> list[memoryview]:
-        """Return instances as parts, each in a buffer of its own (blocking); none when it is one to be sent in pieces."""
-        return [] if _is_long(places) else [self._message(many, place) for place in places]
-
-    def _message(self, many: Multipart, place: Stored) -> memoryview:
-        if place.study_uid != place.header_study_uid:
-            data = self._renamed(place)
-            return memoryview(_heading(many, place, len(data)) + data + b"\r\n")
-        head = _heading(many, place, place.size)
-        body = self._store.piece(place.path, (0, place.size), before=len(head), after=2)
-        if len(body) < len(head) + place.size + 2:
-            raise ConnectionResetError("a stored file is shorter than its row says")
-        body[: len(head)], body[-2:] = head, b"\r\n"
-        return body
+    def _groups(self, many: Multipart, places: list[Stored], before: bytes) -> Iterator[Sequence[Buffer]]:
+        """Yield what is written of an answer, by pieces (blocking)."""
+        room = Room(_SEGMENTS)
+        for place in places:
+            before += _heading(many, place, place.size)
+            with self._store.open(place.path) as file:
+                for piece in self._store.pieces(file, (0, place.size), room) or _read(file, place.size):
+                    yield before, piece
+                    before = b""
+            before = b"\r\n"
+        yield (before + many.end,)
 
     async def _rewritten(self, place: Stored, form: Form) -> bytes | None:
         """Return the bytes of an instance that is transcoded, or of a study kept apart; None for all others."""
