@@ -11,7 +11,7 @@ from actors.domain.commands import SaveDraft, Sign
 from actors.domain.errors import BadPayload, Forbidden
 from actors.domain.identity import study_key
 from actors.domain.words import Role, SignKind
-from gateway import schema
+from gateway import reports
 from gateway.api import view
 from gateway.api.route import Route
 from gateway.delivery import pdf
@@ -76,13 +76,13 @@ async def _write(call: Call, study_uid: str, command: StudyCommand) -> dict[str,
 
 async def begin(call: Call) -> dict[str, Any]:
     """Begin the report of a study."""
-    body: schema.ReportNew = call.body
+    body: reports.ReportNew = call.body
     return await _write(call, body.study_uid, SaveDraft(0, {}, body.template))
 
 
 async def save(call: Call) -> dict[str, Any]:
     """Save the text as it stands."""
-    body: schema.ReportDraft = call.body
+    body: reports.ReportDraft = call.body
     return await _write(call, call.seen.study.study_uid, SaveDraft(body.version, dict(body.sections)))
 
 
@@ -94,7 +94,7 @@ async def _signing(call: Call) -> None:
 
 async def finalize(call: Call) -> dict[str, Any]:
     """Sign the saved draft."""
-    body: schema.Finalize = call.body
+    body: reports.Finalize = call.body
     command = Sign(SignKind(body.kind), body.version, confirm=body.confirm)
     return await _write(call, call.seen.study.study_uid, command)
 
@@ -111,13 +111,17 @@ async def add(call: Call) -> dict[str, Any]:
 _PAGE = ("study_uid", "limit", "after")
 _REPORT = "/api/reports/{report_id}"
 ROUTES = (
-    Route("GET", "/api/reports", page, schema.Reports, "reports", view.study_of_query, query=_PAGE),
-    Route("POST", "/api/reports", begin, schema.Report, "save_draft", view.study_of_body, schema.ReportNew, status=201),
+    Route("GET", "/api/reports", page, reports.Reports, "reports", view.study_of_query, query=_PAGE),
+    Route(
+        "POST", "/api/reports", begin, reports.Report, "save_draft", view.study_of_body, reports.ReportNew, status=201
+    ),
     Route("GET", f"{_REPORT}.pdf", print_pdf, None, "reports", view.report),
-    Route("GET", _REPORT, one, schema.Report, "reports", view.report),
-    Route("PUT", _REPORT, save, schema.Report, "save_draft", view.report, schema.ReportDraft),
-    Route("PUT", f"{_REPORT}/finalize", finalize, schema.Report, "sign", _signing, schema.Finalize),
-    Route("POST", f"{_REPORT}/addenda", add, schema.Report, "addenda", view.report, schema.AddendumIn, status=201),
+    Route("GET", _REPORT, one, reports.Report, "reports", view.report),
+    Route("PUT", _REPORT, save, reports.Report, "save_draft", view.report, reports.ReportDraft),
+    Route("PUT", f"{_REPORT}/finalize", finalize, reports.Report, "sign", _signing, reports.Finalize),
+    Route("POST", f"{_REPORT}/addenda", add, reports.Report, "addenda", view.report, reports.AddendumIn, status=201),
     # Drafts are the readers' own: whoever sees final reports only does not see what was never signed.
-    Route("GET", f"{_REPORT}/conflicts", conflicts, schema.Conflicts, "history", view.report, query=("limit", "after")),
+    Route(
+        "GET", f"{_REPORT}/conflicts", conflicts, reports.Conflicts, "history", view.report, query=("limit", "after")
+    ),
 )
