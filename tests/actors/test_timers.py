@@ -36,34 +36,34 @@ class Kept:
             raise OSError
         self.fired.append(fired)
 
-    async def run(self, seconds: float) -> list[str]:
+    async def run(self, *, until: int, then_s: float = 0.1) -> list[str]:
+        """Run until so many have fired and a moment longer; return which have."""
         self.timers.start()
-        await asyncio.sleep(seconds)
+        async with asyncio.timeout(20):
+            while len(self.fired) < until:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(then_s)
         await self.timers.stop()
         return [t.name for t in self.fired]
 
 
 async def test_stored_timers_fire_in_their_order_also_those_overdue() -> None:
-    assert await Kept(timer("b", 0.05), timer("a", -60), timer("c", 30)).run(0.15) == ["a", "b"]
+    assert await Kept(timer("b", 0.05), timer("a", -60), timer("c", 300)).run(until=2) == ["a", "b"]
 
 
 async def test_one_armed_later_fires_in_time() -> None:
-    kept = Kept(timer("late", 30))
-    kept.timers.start()
-    await asyncio.sleep(0.02)
-    kept.timers.arm(timer("soon", 0.02))
-    await asyncio.sleep(0.1)
-    await kept.timers.stop()
-    assert [t.name for t in kept.fired] == ["soon"]
+    kept = Kept(timer("late", 300))
+    asyncio.get_running_loop().call_later(0.02, lambda: kept.timers.arm(timer("soon", 0.02)))
+    assert await kept.run(until=1) == ["soon"]
 
 
 async def test_one_replaced_or_disarmed_does_not_fire() -> None:
     kept = Kept()
     kept.timers.arm(timer("offer", 0.02))
-    kept.timers.arm(timer("offer", 30, version=2))
+    kept.timers.arm(timer("offer", 300, version=2))
     kept.timers.arm(timer("warn", 0.02))
     kept.timers.disarm("t", "study/1", "warn")
-    assert await kept.run(0.1) == []
+    assert await kept.run(until=0) == []
     assert len(kept.timers) == 1
 
 
@@ -76,4 +76,4 @@ async def test_one_far_away_is_left_to_the_database() -> None:
 async def test_one_that_found_the_database_away_fires_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_AGAIN_S", 0.02)
     kept = Kept(timer("a", 0), failures=2)
-    assert await kept.run(0.2) == ["a"]
+    assert await kept.run(until=1) == ["a"]
