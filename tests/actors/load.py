@@ -8,7 +8,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
 from actors.domain import commands as c
-from actors.domain.errors import ReadingRoomError
 from actors.domain.identity import Principal, radiologist_key
 from actors.domain.words import Role
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from tests.actors.night import Night
 
 _SENDERS = 12
-_AGAIN = {"retry", "expired", "overloaded"}
 
 
 class Load:
@@ -49,20 +47,9 @@ class Load:
         by, n = Principal(who, "t", Role.RADIOLOGIST), 0
         while not self._stop.is_set():
             n += 1
-            await self._persistently(who, c.SetPresence("busy" if n % 2 else "away"), by, f"{who}/{n}")
-
-    async def _persistently(self, who: str, command: Any, by: Principal, idem: str) -> None:
-        """Do what clients do: the same key until there is an answer."""
-        async with asyncio.timeout(90):
-            while True:
-                try:
-                    answer = await self.night.ask(radiologist_key("t", who), command, by, idem=idem)
-                except ReadingRoomError as exc:
-                    if exc.code not in _AGAIN:
-                        raise
-                else:
-                    self.acknowledged.append((who, idem, answer))
-                    return
+            command, idem = c.SetPresence("busy" if n % 2 else "away"), f"{who}/{n}"
+            answer = await self.night.insist(radiologist_key("t", who), command, by, idem)
+            self.acknowledged.append((who, idem, answer))
 
     async def _hospital(self) -> None:
         n = 0

@@ -11,6 +11,7 @@ import asyncpg
 from redis.asyncio import Redis
 
 from actors.domain import commands as c
+from actors.domain.errors import ReadingRoomError
 from actors.domain.identity import Principal, radiologist_key, study_key
 from actors.domain.words import Role
 from actors.local import Local
@@ -25,8 +26,7 @@ ADA = Principal("ada", "t", Role.RADIOLOGIST)
 BOB = Principal("bob", "t", Role.RADIOLOGIST)
 MAX = Principal("max", "t", Role.MANAGER)
 PATIENT = c.Patient("p1", "PHANTOM^Iris", "1", "harbor", "1961-04-12", "F")
-
-
+_AGAIN = frozenset({"retry", "expired", "overloaded"})
 TENANT = """
 INSERT INTO rr.tenant VALUES ('t', 'Night Group');
 INSERT INTO rr.site VALUES ('t', 'harbor', 'Harbor', NULL, 'harbor');
@@ -65,6 +65,16 @@ class Night:
 
     async def study(self, study_uid: str, command: Any, by: Principal | None = None, **more: Any) -> dict[str, Any]:
         return await self.ask(study_key("t", study_uid), command, by, **more)
+
+    async def insist(self, key: Any, command: Any, by: Principal, idem: str) -> dict[str, Any]:
+        """Do what clients do: the same key until there is an answer."""
+        async with asyncio.timeout(90):
+            while True:
+                try:
+                    return await self.ask(key, command, by, idem=idem)
+                except ReadingRoomError as exc:
+                    if exc.code not in _AGAIN:
+                        raise
 
     async def online(self, *who: Principal) -> None:
         for person in who:

@@ -39,29 +39,18 @@ def host_pid(night: Night) -> int:
     return int((night.settings.run / "shard-host-0.pid").read_text())
 
 
-async def persistently(night: Night, study_uid: str, command: Any, idem: str) -> dict[str, Any]:
-    """Do what clients do: the same key until there is an answer."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return await night.study(study_uid, command, ADA, idem=idem)
-            except ReadingRoomError as exc:
-                if exc.code not in {"retry", "expired", "overloaded"}:
-                    raise
-
-
 async def test_a_killed_host_comes_back_and_nothing_is_done_twice(night: Night) -> None:
     await night.online(ADA)
     await night.images("1.2.3")
     offer = await night.offered("1.2.3")
     os.kill(host_pid(night), signal.SIGKILL)
     at = time.monotonic()
-    taken = await persistently(night, "1.2.3", c.Accept(offer["offer_id"]), "a")
+    taken = await night.insist(study_key("t", "1.2.3"), c.Accept(offer["offer_id"]), ADA, "a")
     took_s = time.monotonic() - at
     assert taken["row"]["assigned_to"] == "ada"
     assert took_s < 5
     os.kill(host_pid(night), signal.SIGKILL)
-    assert await persistently(night, "1.2.3", c.Accept(offer["offer_id"]), "a") == taken
+    assert await night.insist(study_key("t", "1.2.3"), c.Accept(offer["offer_id"]), ADA, "a") == taken
     await night.images("1.2.4")  # the new host keeps the inbox, the timers and the decider
     await night.offered("1.2.4")
     kinds = await night.admin.fetch("SELECT type FROM rr.journal WHERE entity = 'study/1.2.3'")
@@ -148,7 +137,7 @@ async def test_a_replaced_head_is_found_again(fresh: Settings) -> None:
                 second, fresh.ray_address = start_head(directory / "2", log)
                 heads.append(second)
                 await runtime.make()
-                answer = await persistently(night, "1.2.3", c.Accept(offer["offer_id"]), "a")
+                answer = await night.insist(study_key("t", "1.2.3"), c.Accept(offer["offer_id"]), ADA, "a")
                 assert answer["row"]["assigned_to"] == "ada"
         finally:
             actors.system.ray.shutdown()

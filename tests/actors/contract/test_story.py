@@ -138,7 +138,7 @@ async def test_twenty_claims_of_one_study_have_one_winner(night: Night) -> None:
 
     async def claim(who: Principal, n: int) -> Any:
         try:
-            return (await night.ask(tenant_key("t"), c.NextCase(), who, idem=f"{n}"))["row"]["assigned_to"]
+            return (await night.insist(tenant_key("t"), c.NextCase(), who, f"{n}"))["row"]["assigned_to"]
         except ReadingRoomError as exc:
             return exc.code
 
