@@ -41,10 +41,18 @@ def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
         process.wait()
 
 
+_MEMORY, _ROOM = Path("/dev/shm"), 2 << 30  # containers may give it less
+
+
+def in_memory() -> str:
+    """Return where files cost nothing, if there is room: a database is copied there ten times as fast as on a disk."""
+    return str(_MEMORY) if _MEMORY.is_mount() and shutil.disk_usage(_MEMORY).free > _ROOM else "/tmp"
+
+
 @contextmanager
-def short_directory(prefix: str = "rr-") -> Iterator[Path]:
+def short_directory(prefix: str = "rr-", where: str = "/tmp") -> Iterator[Path]:
     """A temporary directory with a short name (Unix sockets), reachable by the database user."""
-    directory = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=where))
     directory.chmod(0o755)
     try:
         yield directory
@@ -55,7 +63,7 @@ def short_directory(prefix: str = "rr-") -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Settings]:
     """PostgreSQL with the schema in database ``rr``, and Valkey; both real, both thrown away."""
-    with short_directory() as directory:
+    with short_directory(where=in_memory()) as directory:
         settings = Settings(data=directory)
         embedded.prepare(settings)
         embedded.init_postgres(settings)
@@ -83,7 +91,7 @@ class Fresh(Settings):
 
 @pytest.fixture
 async def fresh(servers: Settings) -> AsyncIterator[Settings]:
-    """A database of the test's own, copied from the migrated one (0.1 s)."""
+    """A database of the test's own, copied from the migrated one (0.03 s in memory)."""
     name = f"rr_{uuid.uuid4().hex[:12]}"
     conn = await asyncpg.connect(servers.admin_dsn.replace("@/rr?", "@/postgres?"))
     await conn.execute(f'CREATE DATABASE "{name}" TEMPLATE rr STRATEGY file_copy')
