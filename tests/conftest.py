@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import asyncpg
 import hypothesis
 import pytest
+from argon2 import PasswordHasher
 
 from readingroom import embedded, ray_head
 from readingroom.settings import ROLES, Settings
+from storage import credentials
 from storage.migrate import migrate
 
 if TYPE_CHECKING:
@@ -101,6 +103,14 @@ async def fresh(servers: Settings) -> AsyncIterator[Settings]:
     finally:
         await conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         await conn.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Hash passwords by the same function in a thousandth of the time: worlds of many people are made anew each test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(credentials, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

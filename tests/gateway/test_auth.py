@@ -13,7 +13,7 @@ import pytest
 from actors.domain.errors import Unauthenticated
 from actors.domain.words import Role
 from gateway.auth import COOKIE
-from storage import admin, sessions
+from storage import admin, credentials, sessions
 from storage.admin import Person
 from storage.credentials import digest
 from storage.sessions import Login
@@ -40,6 +40,10 @@ async def login(rest: World, who: str = "ada", **more: Any) -> dict[str, Any]:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_password_costs_who_guesses_it_what_owasp_asks_for() -> None:
+    assert credentials._NOBODY.startswith("$argon2id$v=19$m=19456,t=2,p=1$")  # made before tests were made quick
 
 
 async def test_login_says_who_one_is(rest: World) -> None:
