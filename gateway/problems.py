@@ -36,6 +36,7 @@ def problem(error: ReadingRoomError) -> web.Response:
     answer = _answer(error.status, error.code, str(error), extra | {"title": error.sentence})
     if isinstance(error, Overloaded | Retry):
         answer.headers["Retry-After"] = wait
+    answer.headers.update(getattr(error, "headers", {}))
     return answer
 
 

@@ -246,10 +246,11 @@ class Frames:
         answer = web.StreamResponse(headers=kept | {"Content-Type": many.content_type})
         base = request.path.rpartition("/")[0]
         async with sending(request, answer):
-            for at in range(0, len(wanted), _BATCH):
+            for at in range(0, len(wanted) if request.method != "HEAD" else 0, _BATCH):
                 batch = wanted[at : at + _BATCH]
                 found = first if at == 0 else await self._read(place, batch, form)
                 for number, data in zip(batch, found, strict=True):
                     await answer.write(many.part(form.content_type, data, f"{base}/{number}"))
-            await answer.write(many.end)
+            if request.method != "HEAD":
+                await answer.write(many.end)
         return answer

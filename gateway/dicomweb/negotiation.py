@@ -115,7 +115,7 @@ def want_json(request: web.Request) -> None:
     for range_ in accepted(request):
         if range_.media in ("*/*", "application/*", "application/json", JSON):
             return
-    raise NotAcceptable(f"This is available as {JSON}.")
+    raise NotAcceptable(f"This is available as {JSON}.", {"field": "Accept"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,8 @@ def frames_forms(request: web.Request, transfer_syntax: str, count: int) -> Iter
         elif (made := _made(kind, wanted)) is not None:
             yield Form(media_of(made), made, multipart, stored=False)
     raise NotAcceptable(
-        f"The frames are stored as {media}; transfer-syntax={as_stored}.", {"transfer_syntax": as_stored}
+        f"The frames are stored as {media}; transfer-syntax={as_stored}.",
+        {"field": "Accept", "transfer_syntax": as_stored},
     )
 
 

@@ -13,6 +13,7 @@ from gateway.dicomweb import bulk
 from gateway.dicomweb.answer import Multipart, cached, sending, unchanged
 from gateway.dicomweb.negotiation import DICOM, OCTETS, accepted, dicom_form
 from gateway.dicomweb.problem import BadRequest, NotAcceptable
+from gateway.dicomweb.ranges import ACCEPTED, content_range, part, span
 from gateway.dicomweb.straight import Sent, head, plain, pour
 from gateway.dicomweb.transcode import OF_INSTANCES, UNENCODED
 from storage.sealed import Room
@@ -77,13 +78,13 @@ class Wado:
         kept = cached(place, DICOM) if form.stored else cached(place, DICOM, form.transfer_syntax)
         if (answer := unchanged(request, kept)) is not None:
             return answer
-        headers = kept | {"Content-Type": _kind(place, form), "Accept-Ranges": "bytes"}
+        headers = kept | ACCEPTED | {"Content-Type": _kind(place, form)}
         data = await self._rewritten(place, form)
         size = place.size if data is None else len(data)
-        start, stop = _span(request, size)
-        status = 200
-        if (start, stop) != (0, size):
-            status, headers["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{size}"
+        status, asked = 200, span(request, size, kept["ETag"])
+        if asked is not None:
+            status, headers = 206, headers | content_range(asked, size)
+        start, stop = asked or (0, size)
         sent = web.StreamResponse(status=status, headers=headers)
         sent.content_length = stop - start
         async with sending(request, sent):
@@ -194,7 +195,7 @@ class Wado:
         if data is None:
             raise NotFound
         if not multipart:
-            return web.Response(body=data, headers=kept | {"Content-Type": OCTETS})
+            return part(request, data, kept | {"Content-Type": OCTETS})
         many = Multipart(OCTETS)
         body = many.part(OCTETS, data, request.path) + many.end
         return web.Response(body=body, headers=kept | {"Content-Type": many.content_type})
@@ -217,12 +218,3 @@ def _octets(request: web.Request) -> bool:
         if range_.media in (OCTETS, "application/*", "*/*"):
             return False
     raise NotAcceptable(f"Bulk data are available as {OCTETS}.")
-
-
-def _span(request: web.Request, size: int) -> tuple[int, int]:
-    """Return start and stop of the range asked for, the whole when none or not one of ours (RFC 9110 14.2)."""
-    try:
-        start, stop, _ = request.http_range.indices(size)
-    except ValueError:
-        return 0, size
-    return (start, stop) if start < stop else (0, size)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from actors.domain.errors import BadPayload, Forbidden
+from actors.domain.errors import Forbidden
+from gateway.dicomweb.problem import BadRequest
 from gateway.ingest.refusal import NotAuthorized, Refused, StorageAway
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ class Results:
 
         Raises:
             Forbidden: nothing of it may be stored by this role.
-            BadPayload: there was no instance.
+            BadRequest: there was no instance.
         """
         if not self.stored and not self.failed:
-            raise BadPayload("The body has no part.", {"field": ""})
+            raise BadRequest("The body has no part: send one instance a part.")
         if not self.stored and all(isinstance(why, NotAuthorized) for _, _, why in self.failed):
             raise Forbidden(str(self.failed[0][2]))
         body: dict[str, Any] = {}

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.helpers import parse_mimetype
 
-from actors.domain.errors import BadPayload, NotFound
+from actors.domain.errors import NotFound
 from actors.domain.permissions import check, may
 from gateway.auth import principal
+from gateway.dicomweb.negotiation import want_json
+from gateway.dicomweb.problem import BadRequest, TooLarge, UnsupportedMedia
 from gateway.ingest import multipart, part10
 from gateway.ingest.announce import Announcer
 from gateway.ingest.committer import Committer
@@ -67,7 +69,7 @@ class Stow:
 
         Raises:
             NotFound: it is not in the person's view.
-            BadPayload: she has several, and named none.
+            BadRequest: she has several, and named none.
         """
         own = sorted(who.sites)
         name = asked or (own[0] if not who.all_sites and len(own) == 1 else "main")
@@ -76,7 +78,7 @@ class Stow:
         if site is None or not who.sees(site[0]):
             if asked:
                 raise NotFound("There is no such site in your view.")
-            raise BadPayload("site: name the site that the images are of.", {"field": "site"})
+            raise BadRequest("site: name the site that the images are of.", "site")
         return site
 
     async def owner(self, who: Principal, found: Header) -> tuple[str, str] | None:
@@ -118,7 +120,7 @@ class _Transaction:
         """Store one part and return its size; a refusal is remembered for the answer.
 
         Raises:
-            HTTPRequestEntityTooLarge: the request has more than it may.
+            TooLarge: the request has more than it may.
         """
         self._named = ("", "")
         size, head, meta, refused = 0, b"", None, None
@@ -126,7 +128,7 @@ class _Transaction:
             while chunk := await multipart.chunk(part):
                 size += len(chunk)
                 if size > room:
-                    raise web.HTTPRequestEntityTooLarge(max_size=room, actual_size=size)
+                    raise TooLarge(MAX_REQUEST_BYTES)
                 if meta is not None:
                     await asyncio.to_thread(self._receiving.feed, chunk)
                 elif refused is None:  # else the rest is read and thrown away
@@ -183,14 +185,15 @@ def _acceptable(request: web.Request) -> None:
     """Refuse what is no store request, before its body is read.
 
     Raises:
-        HTTPUnsupportedMediaType, HTTPRequestEntityTooLarge: as they say.
+        UnsupportedMedia, TooLarge, NotAcceptable: as they say.
     """
     of = parse_mimetype(request.headers.get("Content-Type", "")).parameters.get("type", "application/dicom")
     if request.content_type != "multipart/related" or of != "application/dicom":
-        raise web.HTTPUnsupportedMediaType
+        raise UnsupportedMedia('multipart/related; type="application/dicom"')
+    want_json(request)
     size = request.content_length or 0
     if size > MAX_REQUEST_BYTES:
-        raise web.HTTPRequestEntityTooLarge(max_size=MAX_REQUEST_BYTES, actual_size=size)
+        raise TooLarge(MAX_REQUEST_BYTES)
 
 
 def attach(app: web.Application, deps: Deps) -> None:

@@ -237,7 +237,7 @@ async def test_every_dicomweb_path_stands_in_the_table(both: World) -> None:
     app = web.Application()
     app.add_routes(dicomweb.routes(both.deps))
     stow.attach(app, both.deps)
-    assert {("GET", p) for p in (*SEARCH, *RETRIEVE)} | {("POST", p) for p in STORE} == {
+    assert {("GET", p.replace(":.+", "")) for p in (*SEARCH, *RETRIEVE)} | {("POST", p) for p in STORE} == {
         (r.method, r.resource.canonical) for r in app.router.routes() if r.resource is not None and r.method != "HEAD"
     }
 
