@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.domain.words import Role
+from storage.alike import OTHER, WHOLE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,7 +66,7 @@ async def opened(conn: Connection, who: Principal, study_uid: str) -> bool:
 
 # A study kept apart carries another UID in its headers; what we show is ours. Demographics that were corrected since,
 # or are another patient's now, are shown in place of those received (w); files stay as they are.
-_SHOWN = "CASE WHEN w.header IS NULL THEN i.header ELSE i.header || w.header END"
+_SHOWN = f"CASE WHEN w.header IS NULL THEN {WHOLE} ELSE {WHOLE} || w.header END"
 _HEADER = f"""CASE WHEN d.header_study_uid = d.study_uid THEN {_SHOWN}
   ELSE jsonb_set({_SHOWN}, '{{0020000D,Value}}', jsonb_build_array(d.study_uid)) END::text"""
 _WHOSE = """
@@ -80,7 +81,7 @@ _BELOW = """
 {whose} WHERE d.study_uid = $4 AND ($5::text IS NULL OR i.series_uid = $5) AND ($6::text IS NULL OR i.sop_uid = $6)
 """
 _IN_ORDER = " ORDER BY i.series_uid, i.header #> '{00200013,Value,0}', i.sop_uid"
-_HEADERS = f"SELECT {_HEADER} {_BELOW.format(whose=_WHOSE)} {SEEN} {_IN_ORDER}"
+_HEADERS = f"SELECT {_HEADER} {_BELOW.format(whose=OTHER + _WHOSE)} {SEEN} {_IN_ORDER}"
 
 
 async def headers(

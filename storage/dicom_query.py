@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from storage import name_words
+from storage.alike import OTHER, WHOLE
 from storage.dicom import SEEN, sight
 from storage.looking import GATE, SCOPE
 from storage.pool import scope_of
@@ -125,7 +126,7 @@ _COLUMNS = {
     SERIES: _PATIENT | _STUDY | _SERIES,
     INSTANCE: _PATIENT | _STUDY | _SERIES | _INSTANCE,
 }
-_HEADER = {STUDY: "d.header", SERIES: "(d.header || s.header)", INSTANCE: "i.header"}
+_HEADER = {STUDY: "d.header", SERIES: "(d.header || s.header)", INSTANCE: f"({WHOLE})"}
 
 # Who the study belongs to as its row says, once there is one; else as its images say. To policies every table
 # looks small, so the planner would compare all with all: OFFSET 0 makes it look up one by one. CASE, as the
@@ -142,6 +143,7 @@ _FROM = {
 _FROM[SERIES] = _FROM[STUDY] + "\n  JOIN rr.series s ON s.tenant_id = d.tenant_id AND s.study_uid = d.study_uid"
 _FROM[INSTANCE] = _FROM[SERIES] + (
     "\n  JOIN rr.instance i ON i.tenant_id = s.tenant_id AND i.study_uid = s.study_uid AND i.series_uid = s.series_uid"
+    + OTHER
 )
 _ORDER = {STUDY: "d.study_date DESC, d.study_time DESC, d.study_uid"}
 _ORDER[SERIES] = _ORDER[STUDY] + ", s.header #> '{00200011,Value,0}', s.series_uid"
@@ -153,7 +155,7 @@ _SERIES_COLUMNS = {
 }
 _SERIES_COLUMNS[INSTANCE] = _SERIES_COLUMNS[SERIES]
 _INSTANCE_COLUMNS = dict.fromkeys((STUDY, SERIES), "'' AS sop_uid, '' AS sop_class, NULL AS instance")
-_INSTANCE_COLUMNS[INSTANCE] = "i.sop_uid, i.sop_class, i.header::text AS instance"
+_INSTANCE_COLUMNS[INSTANCE] = f"i.sop_uid, i.sop_class, ({WHOLE})::text AS instance"
 
 # The page is cut first, then its studies are counted.
 _SEARCH = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -10,12 +11,14 @@ import msgspec
 
 from actors.domain.identity import apart_study_uid, study_key
 from actors.domain.patient import patient_id
+from storage.alike import Alike
 from storage.faults import AWAY
 from storage.pool import literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storage.alike import DataSet
     from storage.objects import Stored
     from storage.pool import Connection
 
@@ -34,12 +37,17 @@ class Going(NotStorable):
     sqlstate = "RR002"
 
 
+class _NotWhole(NotStorable):
+    """The image that another one is alike is not there, as its study was erased; none of the group was stored."""
+
+    sqlstate = "RR003"
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Demographics as an image carries them; ``birth_date`` is ISO or empty."""
 
-    issuer: str
-    issuer_sent: bool  # else it is the site's
+    issuer: str  # the site's when the image names none
     mrn: str
     name: str
     birth_date: str
@@ -48,7 +56,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One instance on disk, ready for its rows; ``header`` is DICOM JSON (PS3.18 F.2)."""
+    """One instance on disk, ready for its rows; ``header`` is DICOM JSON (PS3.18 F.2), not to be changed any more."""
 
     tenant_id: str
     site_id: str
@@ -58,7 +66,7 @@ class Arrival:
     sop_class: str
     transfer_syntax: str
     stored: Stored
-    header: msgspec.Raw
+    header: DataSet
     person: Person
     accession_number: str
     study_date: str
@@ -86,47 +94,49 @@ class Outcome(msgspec.Struct, frozen=True):
 _OUTCOMES = msgspec.json.Decoder(list[Outcome])
 
 
-def _place(arrival: Arrival, study_uid: str, *, apart: bool) -> dict[str, Any]:
-    who = arrival.person
+def _place(tenant_id: str, study_uid: str, who: Person, *, apart: bool) -> dict[str, Any]:
     return {
         "study_uid": study_uid,
-        "shard": study_key(arrival.tenant_id, study_uid).shard,
-        "patient_id": patient_id(arrival.tenant_id, who.issuer, who.mrn, study_uid),
+        "shard": study_key(tenant_id, study_uid).shard,
+        "patient_id": patient_id(tenant_id, who.issuer, who.mrn, study_uid),
         "apart": apart,
     }
 
 
-def _places(arrival: Arrival) -> list[dict[str, Any]]:
-    """Return where the image may stand: its own UID, apart for its site, apart for its patient."""
-    who, tenant, site = arrival.person, arrival.tenant_id, arrival.site_id
-    patient = f"{site}\x1f{who.issuer}\x1f{who.mrn}\x1f{who.birth_date}\x1f{who.sex}"
-    return [
-        _place(arrival, arrival.study_uid, apart=False),
-        _place(arrival, apart_study_uid(tenant, site, arrival.study_uid), apart=True),
-        _place(arrival, apart_study_uid(tenant, patient, arrival.study_uid), apart=True),
-    ]
+@lru_cache(maxsize=256)
+def _whose(tenant_id: str, site_id: str, study_uid: str, who: Person) -> dict[str, Any]:
+    """Return where images of a study may stand: its own UID, apart for its site, apart for its patient; and who she is."""
+    patient = f"{site_id}\x1f{who.issuer}\x1f{who.mrn}\x1f{who.birth_date}\x1f{who.sex}"
+    uids = [study_uid, *(apart_study_uid(tenant_id, owner, study_uid) for owner in (site_id, patient))]
+    places = [_place(tenant_id, uid, who, apart=uid != study_uid) for uid in uids]
+    demographics = {
+        "patient_id": patient_id(tenant_id, who.issuer, who.mrn),
+        "issuer": who.issuer, "mrn": who.mrn, "name": who.name, "birth_date": who.birth_date, "sex": who.sex,
+    }  # fmt: skip
+    return {
+        "tenant_id": tenant_id,
+        "site_id": site_id,
+        "header_study_uid": study_uid,
+        "shard": places[0]["shard"],
+        "places": msgspec.Raw(msgspec.json.encode(places)),
+        "patient": msgspec.Raw(msgspec.json.encode(demographics)),
+    }
 
 
 def _item(n: int, arrival: Arrival) -> dict[str, Any]:
-    who, stored = arrival.person, arrival.stored
-    return {
+    stored = arrival.stored
+    header, alike = _alike.own(arrival)
+    return _whose(arrival.tenant_id, arrival.site_id, arrival.study_uid, arrival.person) | {
         "n": n,
-        "tenant_id": arrival.tenant_id,
-        "site_id": arrival.site_id,
-        "places": _places(arrival),
-        "header_study_uid": arrival.study_uid,
         "series_uid": arrival.series_uid,
         "sop_uid": arrival.sop_uid,
         "sop_class": arrival.sop_class,
         "transfer_syntax": arrival.transfer_syntax,
         "path": stored.path,
         "size": stored.size,
-        "sha256": stored.sha256.hex(),
-        "header": arrival.header,
-        "patient": {
-            "patient_id": patient_id(arrival.tenant_id, who.issuer, who.mrn),
-            "issuer": who.issuer, "mrn": who.mrn, "name": who.name, "birth_date": who.birth_date, "sex": who.sex,
-        },
+        "sha256": _bytea(stored.sha256),
+        "header": header,
+        **({"alike": alike.sop_uid, "alike_sha256": _bytea(alike.sha256)} if alike else {}),
         "accession_number": arrival.accession_number,
         "study_date": arrival.study_date,
         "study_time": arrival.study_time,
@@ -141,13 +151,29 @@ def _item(n: int, arrival: Arrival) -> dict[str, Any]:
             "priority": arrival.priority,
             **({"setting": arrival.setting} if arrival.setting else {}),
             **({"phantom": True} if arrival.phantom else {}),
-        }
-        | ({"trace": arrival.trace} if arrival.trace else {}),
-    }  # fmt: skip
+            **({"trace": arrival.trace} if arrival.trace else {}),
+        },
+    }
+
+
+def _bytea(raw: bytes) -> str:
+    return f"\\x{raw.hex()}"
+
+
+def _packed(arrivals: Sequence[Arrival]) -> tuple[str, list[int]]:
+    """Return what the database is given, and the numbers of the images whose header it is given whole."""
+    seen: set[tuple[str, str]] = set()
+    items = []
+    for n, arrival in enumerate(arrivals):
+        named = arrival.tenant_id, arrival.sop_uid
+        items.append(_item(n, arrival) | {"again": named in seen})  # an earlier one of the group decides
+        seen.add(named)
+    return msgspec.json.encode(items).decode(), [item["n"] for item in items if "alike" not in item]
 
 
 _STORE = "SELECT rr.store_images($1, $2::jsonb)"
 _TRIES = 3
+_alike = Alike()
 
 
 async def _committed(conn: Connection, scope: str, items: str, tried: int = 1) -> str:
@@ -160,9 +186,8 @@ async def _committed(conn: Connection, scope: str, items: str, tried: int = 1) -
     except AWAY as exc:
         raise Away(type(exc).__name__) from exc
     except asyncpg.PostgresError as exc:
-        if exc.sqlstate == Going.sqlstate:
-            raise Going(type(exc).__name__) from exc
-        raise NotStorable(type(exc).__name__) from exc
+        named = next((each for each in (Going, _NotWhole) if each.sqlstate == exc.sqlstate), NotStorable)
+        raise named(type(exc).__name__) from exc
     return answer
 
 
@@ -173,7 +198,16 @@ async def store_images(conn: Connection, arrivals: Sequence[Arrival]) -> list[Ou
         Away: no connection, or it broke; or deadlock.
         NotStorable: the database refuses something about the group.
     """
-    items = msgspec.json.encode([_item(n, arrival) for n, arrival in enumerate(arrivals)]).decode()
     scope = literal(sorted({arrival.tenant_id for arrival in arrivals}))
-    answer = await _committed(conn, scope, items)
-    return sorted(_OUTCOMES.decode(answer), key=lambda outcome: outcome.n)
+    items, whole = _packed(arrivals)
+    try:
+        answer = await _committed(conn, scope, items)
+    except _NotWhole:
+        _alike.forget(arrivals)
+        items, whole = _packed(arrivals)
+        answer = await _committed(conn, scope, items)
+    outcomes = sorted(_OUTCOMES.decode(answer), key=lambda outcome: outcome.n)
+    for n in whole:
+        if outcomes[n].outcome == "stored":
+            _alike.learn(arrivals[n])
+    return outcomes

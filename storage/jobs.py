@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from actors.domain.jobs import Job, StoredImage
+from storage.alike import OTHER, WHOLE
 from storage.faults import AWAY
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ UPDATE rr.inference_job SET status = 'queued', lease_until = NULL, not_before = 
 COUNT = """
 SELECT status, count(*) AS jobs FROM rr.inference_job WHERE status IN ('queued', 'running', 'parked') GROUP BY status
 """
-IMAGES = """
-SELECT series_uid, sop_uid, sop_class, transfer_syntax, path, header::text
-  FROM rr.instance WHERE tenant_id = $1 AND study_uid = $2 ORDER BY series_uid, sop_uid
-"""
+IMAGES = f"""
+SELECT i.series_uid, i.sop_uid, i.sop_class, i.transfer_syntax, i.path, ({WHOLE})::text AS header
+  FROM rr.instance i {OTHER} WHERE i.tenant_id = $1 AND i.study_uid = $2 ORDER BY i.series_uid, i.sop_uid
+"""  # noqa: S608
 ORDERED = "SELECT body ->> 'procedure', body ->> 'body_part' FROM rr.orders WHERE tenant_id = $1 AND study_uid = $2"
 
 

@@ -228,12 +228,14 @@ class Incoming:
         parts: list[Buffer] = [data] if self.size else [self._head, data]
         first = self.size == 0
         self.size += sum(len(part) for part in parts)
-        if self._sealer is not None:
-            sealed: list[Buffer] = [bytes(HEAD_BYTES)] if first else []  # the key is wrapped when its study is known
-            for part in parts:
-                sealed += self._sealer.seal(part)
-            parts = sealed
-        _write(self._fd, parts)
+        if self._sealer is None:
+            _write(self._fd, parts)
+            return
+        if first:
+            _write(self._fd, [bytes(HEAD_BYTES)])  # the key is wrapped when its study is known
+        for part in parts:
+            for sealed in self._sealer.seal(part):
+                _write(self._fd, [sealed])
 
     def reader(self) -> BinaryIO:
         """Open what was written so far for reading, as it was received."""

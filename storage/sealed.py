@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import deque
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from cryptography.exceptions import InvalidTag
@@ -28,6 +29,8 @@ KEY_BYTES, WRAPPED_BYTES = 32, 40
 HEAD_BYTES = len(MAGIC) + WRAPPED_BYTES
 SEGMENT, TAG = 1 << 16, 16
 _SEALED = SEGMENT + TAG
+_ROOM = 4  # segments that are sealed and written at once: they fit in a core's cache
+_rooms: deque[bytearray] = deque(maxlen=16)
 
 
 class Damaged(OSError):
@@ -47,22 +50,28 @@ class Sealer:
         self._number = 0
         self.held = b""  # plain
 
-    def seal(self, data: Buffer) -> list[bytes]:
-        """Return the segments that are now full."""
-        view, sealed = memoryview(data), []
-        if self.held:
-            room = SEGMENT - len(self.held)
-            self.held += bytes(view[:room])
-            view = view[room:]
-            if not view:
-                return []
-            sealed.append(self._next(self.held))
-            self.held = b""
-        while len(view) > SEGMENT:
-            sealed.append(self._next(view[:SEGMENT]))
-            view = view[SEGMENT:]
-        self.held = bytes(view)
-        return sealed
+    def seal(self, data: Buffer) -> Iterator[memoryview]:
+        """Yield the segments that are now full, some at once; what is yielded lasts until the next is asked for."""
+        view = memoryview(data)
+        if len(self.held) + len(view) <= SEGMENT:
+            self.held += view
+            return
+        room = (
+            _rooms.pop() if _rooms else bytearray(_ROOM * _SEALED)
+        )  # used again: fresh memory costs more than sealing
+        out = memoryview(room)
+        try:
+            first = SEGMENT - len(self.held)
+            filled = self._next(self.held + view[:first] if self.held else view[:first], out)
+            for at in range(first, len(view) - SEGMENT, SEGMENT):
+                if filled == len(out):
+                    yield out
+                    filled = 0
+                filled += self._next(view[at : at + SEGMENT], out[filled:])
+            yield out[:filled]
+            self.held = bytes(view[first + (len(view) - first - 1) // SEGMENT * SEGMENT :])
+        finally:
+            _rooms.append(room)
 
     def finish(self) -> bytes:
         """Return the last segment."""
@@ -72,10 +81,11 @@ class Sealer:
         """Return what stands before the segments."""
         return MAGIC + aes_key_wrap(study_key, self.key)
 
-    def _next(self, plain: Buffer) -> bytes:
-        sealed = self._cipher.encrypt(_nonce(self._number, last=False), plain, None)
+    def _next(self, plain: Buffer, out: memoryview) -> int:
+        """Seal a segment into the beginning of a buffer; return its length there."""
+        self._cipher.encrypt_into(_nonce(self._number, last=False), plain, None, out[:_SEALED])
         self._number += 1
-        return sealed
+        return _SEALED
 
 
 def file_key(head: bytes, study_key: bytes) -> bytes:

@@ -64,9 +64,10 @@ class Announcer:
         while self._waiting:
             shards, self._waiting = self._waiting, set()
             try:
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(2), self._valkey.pipeline(transaction=False) as together:
                     for shard in sorted(shards):
-                        await self._valkey.publish(CHANNEL, str(shard))
+                        together.publish(CHANNEL, str(shard))
+                    await together.execute()
             except (RedisError, OSError) as exc:
                 log.warning("inbox not announced", cause=type(exc).__name__)
             await asyncio.sleep(_PAUSE_S)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pydicom
 from pydicom.datadict import tag_for_keyword
 
 from gateway.ingest import dicom_json, part10
-from gateway.ingest.walk import UNDEFINED, Odd, Walker
+from gateway.ingest.trail import Trail
+from gateway.ingest.walk import UNDEFINED, Odd
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -43,14 +43,13 @@ class Unparsable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header, read once; ``json`` is the DICOM JSON model without bulk data."""
+    """A header, read once; ``data`` is the DICOM JSON model without bulk data."""
 
     sop_class: str
     sop_uid: str
     study_uid: str
     series_uid: str
     data: DataSet
-    json: msgspec.Raw
 
     def first(self, keyword: str) -> str:
         """Return the first value of an attribute as text, empty when there is none."""
@@ -74,7 +73,14 @@ def _tag(keyword: str) -> str:
     return f"{tag:08X}"
 
 
-def read(data: Buffer, transfer_syntax: str, *, whole: bool = True, file: BinaryIO | None = None) -> Header:
+def read(
+    data: Buffer,
+    transfer_syntax: str,
+    *,
+    whole: bool = True,
+    file: BinaryIO | None = None,
+    trail: Trail | None = None,
+) -> Header:
     """Read the header of a data set.
 
     Args:
@@ -82,33 +88,33 @@ def read(data: Buffer, transfer_syntax: str, *, whole: bool = True, file: Binary
         transfer_syntax: what it was sent in.
         whole: whether ``data`` is all of it.
         file: where all of it is, as a Part 10 file, when ``data`` is not.
+        trail: of the headers that came before it in the same way.
 
     Raises:
         Unparsable: no data set, truncated, or without the UIDs that name it.
     """
     parsed: DataSet | None = None
     if transfer_syntax not in _NOT_PLAIN:
-        parsed = _fast(data, explicit=transfer_syntax != IMPLICIT, whole=whole)
+        parsed = _fast(data, trail or Trail(), explicit=transfer_syntax != IMPLICIT, whole=whole)
     if parsed is None:
         parsed = careful(bytes(data) if whole or file is None else file, transfer_syntax)
     return _header(parsed)
 
 
-def _fast(data: Buffer, *, explicit: bool, whole: bool) -> DataSet | None:
+def _fast(data: Buffer, trail: Trail, *, explicit: bool, whole: bool) -> DataSet | None:
     """Return the header, or None when it is not for the fast way."""
     for head in (bytes(data[:_USUAL_HEADER]), data):
-        walker = Walker(bytes(head), explicit=explicit)
         try:
-            parsed = walker.walk()
+            parsed, pixels = trail.walk(bytes(head), explicit=explicit)
         except Odd:
             if len(head) == len(data):
                 return None
             continue
-        if walker.pixels is None:
+        if pixels is None:
             if len(head) < len(data):
                 continue  # it happened to end where the piece does
             return parsed if whole else None
-        offset, length = walker.pixels
+        offset, length = pixels
         if whole and length != UNDEFINED and offset + length > len(data):
             raise Unparsable("the pixel data are shorter than they say")
         return parsed
@@ -169,4 +175,4 @@ def _header(data: DataSet) -> Header:
     if "00080005" in data:
         data["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}  # JSON is UTF-8 (PS3.18 F.2)
     sop_class, sop_uid, study_uid, series_uid = uids.values()
-    return Header(sop_class, sop_uid, study_uid, series_uid, data, msgspec.Raw(msgspec.json.encode(data)))
+    return Header(sop_class, sop_uid, study_uid, series_uid, data)

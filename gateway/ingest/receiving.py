@@ -14,6 +14,7 @@ from actors.domain.setting import setting_of
 from actors.domain.words import Role
 from gateway.ingest import header, part10
 from gateway.ingest.refusal import NotADataSet, StorageAway
+from gateway.ingest.trail import Trail
 from storage.ingest import Arrival, Person
 from storage.objects import Place
 
@@ -64,6 +65,7 @@ class Receiving:
         self._store = store
         self._buffer = bytearray(FIRST_BYTES)
         self._view = memoryview(self._buffer)
+        self._trail = Trail()
         self.begin(Announced("", "", ""))
 
     def begin(self, announced: Announced, aet: str = "") -> None:
@@ -133,7 +135,7 @@ class Receiving:
             if self._failed is not None:
                 raise self._failed
             if self._incoming is None:
-                return header.read(self._view[: self._held], syntax)
+                return header.read(self._view[: self._held], syntax, trail=self._trail)
             file = self._write()
             with file.reader() as opened:
                 return header.read(self._first, syntax, whole=False, file=opened)
@@ -185,8 +187,7 @@ def person(sender: Sender, found: Header) -> Person:
     """Return whose image it is; a number without issuer is the site's (PS3.3 C.7.1.1)."""
     sex = found.first("PatientSex").upper()
     return Person(
-        issuer=(issuer := found.first("IssuerOfPatientID")) or sender.issuer,
-        issuer_sent=bool(issuer),
+        issuer=found.first("IssuerOfPatientID") or sender.issuer,
         mrn=found.first("PatientID"),
         name=found.name("PatientName"),
         birth_date=iso_date(found.first("PatientBirthDate")),
@@ -207,7 +208,7 @@ def arrival(sender: Sender, transfer_syntax: str, found: Header, stored: Stored)
         sop_class=found.sop_class,
         transfer_syntax=transfer_syntax,
         stored=stored,
-        header=found.json,
+        header=found.data,
         person=person(sender, found),
         accession_number=found.first("AccessionNumber") or found.nested(requested, "AccessionNumber"),
         study_date=found.first("StudyDate"),

@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import msgspec
 import pytest
 
 from actors.domain.errors import BadPayload, ReadingRoomError, Retry, WrongStatus
@@ -109,8 +108,8 @@ def _arrival(store: ObjectStore, ds: Dataset) -> Arrival:
     incoming = store.incoming(data[:200])
     incoming.write(data[200:])
     stored = incoming.settle(place, ds.SOPInstanceUID.encode()[-32:].rjust(32, b"0"))
-    header = {tag: at for tag, at in ds.to_json_dict().items() if tag != "7FE00010"}
-    who = Person(issuer="main", issuer_sent=False, mrn="P1", name="Phantom^Ada", birth_date="1950-02-03", sex="F")
+    header = json.loads(json.dumps({tag: at for tag, at in ds.to_json_dict().items() if tag != "7FE00010"}))
+    who = Person(issuer="main", mrn="P1", name="Phantom^Ada", birth_date="1950-02-03", sex="F")
     return Arrival(
         tenant_id="t",
         site_id="main",
@@ -120,7 +119,7 @@ def _arrival(store: ObjectStore, ds: Dataset) -> Arrival:
         sop_class=str(ds.SOPClassUID),
         transfer_syntax=str(ds.file_meta.TransferSyntaxUID),
         stored=stored,
-        header=msgspec.Raw(json.dumps(header).encode()),
+        header=header,
         person=who,
         accession_number="A1",
         study_date=ds.StudyDate,
