@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from storage.alike import DataSet
+    from storage.line import Line
     from storage.objects import Stored
     from storage.pool import Connection
 
@@ -176,9 +177,9 @@ _TRIES = 3
 _alike = Alike()
 
 
-async def _committed(conn: Connection, scope: str, items: str, tried: int = 1) -> str:
+async def _committed(conn: Connection | Line, scope: str, items: str, tried: int = 1) -> str:
     try:
-        answer: str = await conn.fetchval(_STORE, scope, items)
+        answer = await conn.fetchval(_STORE, scope, items)
     except asyncpg.TransactionRollbackError as exc:  # deadlock: nothing happened
         if tried == _TRIES:
             raise Away(type(exc).__name__) from exc
@@ -188,10 +189,10 @@ async def _committed(conn: Connection, scope: str, items: str, tried: int = 1) -
     except asyncpg.PostgresError as exc:
         named = next((each for each in (Going, _NotWhole) if each.sqlstate == exc.sqlstate), NotStorable)
         raise named(type(exc).__name__) from exc
-    return answer
+    return str(answer)
 
 
-async def store_images(conn: Connection, arrivals: Sequence[Arrival]) -> list[Outcome]:
+async def store_images(conn: Connection | Line, arrivals: Sequence[Arrival]) -> list[Outcome]:
     """Write the rows and inbox entries of a group of images in one transaction, one outcome for each.
 
     Raises:

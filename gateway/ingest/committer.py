@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from storage.ingest import Arrival, Outcome
+    from storage.line import Line
     from storage.pool import Database
 
     Answer: TypeAlias = Outcome | Refused
@@ -83,7 +84,7 @@ class Committer:
                 self._announce(shards)
 
 
-async def committed(kept: Kept, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
+async def committed(kept: Kept | Line, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
     """Commit a group and return an answer for each; whatever happens, each has one."""
     began = perf_counter()
     answers = await _group(kept, arrivals)
@@ -94,7 +95,7 @@ async def committed(kept: Kept, arrivals: Sequence[Arrival]) -> Sequence[Answer]
     return answers
 
 
-async def _group(kept: Kept, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
+async def _group(kept: Kept | Line, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
     try:
         return await store_images(await kept.connection(), arrivals)
     except Away as exc:
@@ -110,7 +111,7 @@ async def _group(kept: Kept, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
         return await _away(kept, arrivals, type(exc).__name__)
 
 
-async def _away(kept: Kept, arrivals: Sequence[Arrival], cause: str) -> Sequence[Answer]:
+async def _away(kept: Kept | Line, arrivals: Sequence[Arrival], cause: str) -> Sequence[Answer]:
     log.warning("images not stored: the database is away", images=len(arrivals), cause=cause)
     await kept.release()
     return [StorageAway("the database is away")] * len(arrivals)

@@ -1,29 +1,26 @@
 """Group commit for threads: who finds nobody committing does it herself, for all that wait; no other thread is woken.
 
-A loop of its own drives the connection; one thread at a time runs it, the one that leads. With a single sender an image
-is committed without changing threads; with several, those that come while a group is under way form the next.
+One thread at a time speaks over the connection, the one that leads. With a single sender an image is committed without
+changing threads; with several, those that come while a group is under way form the next.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import uvloop
-
 from gateway.ingest.committer import GROUP, committed, grown, outcome
 from gateway.ingest.refusal import StorageAway
-from storage.kept import Kept
+from storage.line import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.ingest.committer import Answer
     from storage.ingest import Arrival, Outcome
-    from storage.pool import Database
+    from storage.line import Line
 
 _PATIENCE_S = 40.0
 
@@ -47,20 +44,19 @@ class DirectCommitter:
     """Commits what threads bring, up to 64 images at once.
 
     Args:
-        db: as rr_ingest, not yet open; it is this committer's alone.
+        line: as rr_ingest, not yet open; it is this committer's alone.
         announce: told the shards whose inbox has grown, after each commit; from any thread.
     """
 
-    def __init__(self, db: Database, announce: Callable[[set[int]], None]) -> None:
-        self._db, self._kept, self._announce = db, Kept(db), announce
-        self._loop = uvloop.new_event_loop()
+    def __init__(self, line: Line, announce: Callable[[set[int]], None]) -> None:
+        self._line, self._announce = line, announce
         self._lock, self._running = threading.Lock(), threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._led = False
 
     def open(self) -> None:
-        """Connect; raises OSError or the database's own error when it is away."""
-        self._loop.run_until_complete(self._db.open())
+        """Connect; raises Away when the database is."""
+        at_once(self._line.connection())
 
     def commit(self, arrival: Arrival) -> Outcome:
         """Commit and wait.
@@ -83,8 +79,7 @@ class DirectCommitter:
     def close(self) -> None:
         """Give the connection back; nobody commits any more."""
         with self._running:
-            self._loop.run_until_complete(self._end())
-            self._loop.close()
+            at_once(self._line.close())
 
     def _wait(self, mine: _Waiting) -> None:
         if mine.told.acquire(timeout=_PATIENCE_S):
@@ -101,7 +96,7 @@ class DirectCommitter:
             group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
         try:
             with self._running:
-                answers = self._loop.run_until_complete(self._commit([each.arrival for each in group]))
+                answers = at_once(committed(self._line, [each.arrival for each in group]))
             if shards := grown(answers):
                 self._announce(shards)
             for each, answer in zip(group, answers, strict=True):
@@ -116,11 +111,3 @@ class DirectCommitter:
                 each.told.release()
             if following is not None:
                 following.told.release()
-
-    async def _commit(self, arrivals: list[Arrival]) -> list[Answer]:
-        await asyncio.sleep(0)  # a connection that was lost since is found to be
-        return list(await committed(self._kept, arrivals))
-
-    async def _end(self) -> None:
-        await self._kept.release()
-        await self._db.close()

@@ -14,13 +14,13 @@ import pydicom
 from pydicom.datadict import tag_for_keyword
 
 from gateway.ingest import dicom_json, part10
-from gateway.ingest.trail import Trail
-from gateway.ingest.walk import UNDEFINED, Odd
+from gateway.ingest.walk import UNDEFINED, Odd, walk
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
     from gateway.ingest.dicom_json import DataSet
+    from gateway.ingest.trail import Trail
     from storage.objects import Buffer
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -95,17 +95,17 @@ def read(
     """
     parsed: DataSet | None = None
     if transfer_syntax not in _NOT_PLAIN:
-        parsed = _fast(data, trail or Trail(), explicit=transfer_syntax != IMPLICIT, whole=whole)
+        parsed = _fast(data, explicit=transfer_syntax != IMPLICIT, whole=whole, trail=trail)
     if parsed is None:
         parsed = careful(bytes(data) if whole or file is None else file, transfer_syntax)
     return _header(parsed)
 
 
-def _fast(data: Buffer, trail: Trail, *, explicit: bool, whole: bool) -> DataSet | None:
+def _fast(data: Buffer, *, explicit: bool, whole: bool, trail: Trail | None = None) -> DataSet | None:
     """Return the header, or None when it is not for the fast way."""
     for head in (bytes(data[:_USUAL_HEADER]), data):
         try:
-            parsed, pixels = trail.walk(bytes(head), explicit=explicit)
+            parsed, pixels = (trail.walk if trail else walk)(bytes(head), explicit=explicit)
         except Odd:
             if len(head) == len(data):
                 return None

@@ -40,6 +40,7 @@ from storage import callers
 from storage.eraser import Eraser
 from storage.faults import AWAY
 from storage.ingest import Away
+from storage.line import Line
 from storage.objects import object_store
 from storage.pool import Database
 
@@ -111,7 +112,7 @@ class Listener:
         self._store = object_store(settings, sync=sync)
         self._db = Database(settings.dsn("rr_ingest"), min_size=1, max_size=4)
         self._keeper = Database(settings.dsn("rr_keeper"), min_size=0, max_size=1)
-        self._own = Database(settings.dsn("rr_ingest"), min_size=0, max_size=1)
+        self._line = Line(settings.dsn("rr_ingest"))
         self._views = Database(settings.dsn("rr_app"), min_size=0, max_size=4)
         self._held = Held()
         self._open: dict[_Line, threading.Thread] = {}
@@ -131,7 +132,7 @@ class Listener:
         await self._open_database()
         self._valkey = Redis.from_url(self._settings.valkey_url, socket_timeout=1, socket_connect_timeout=1)
         self._announce = Announcer(self._valkey)
-        self._committer = DirectCommitter(self._own, self._announce.soon)
+        self._committer = DirectCommitter(self._line, self._announce.soon)
         await asyncio.to_thread(self._committer.open)
         self._callers = Callers(self._settings.aet, self._read_callers)
         self._loop = asyncio.get_running_loop()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 16  # elements compared at once
 _MOST = 1 << 15  # bytes that are remembered
+_TRIES = 8  # remembering takes as long as reading twice: not for those who send one of each kind
 
 
 class _Run(NamedTuple):
@@ -38,6 +39,7 @@ class Trail:
         self._runs: list[_Run] = []  # of single elements, by tag
         self._blocks: list[_Run] = []  # of several, the same again
         self._codecs, self._signed = DEFAULT, False
+        self._vain = 0  # headers remembered since one was followed
 
     def walk(self, data: bytes, *, explicit: bool) -> tuple[DataSet, tuple[int, int] | None]:
         """Return the header as DICOM JSON, and offset and length of the pixel data if they begin within these bytes.
@@ -48,12 +50,18 @@ class Trail:
         if self._runs and explicit == self._explicit:
             walker = Walker(data, explicit=explicit)
             with suppress(Odd):
-                return self._follow(data, walker) | walker.walk(), walker.pixels
+                found = self._follow(data, walker) | walker.walk()
+                self._vain = 0
+                return found, walker.pixels
         marks: list[int] = []
         walker = Walker(data, explicit=explicit)
         found = walker.walk(marks)
-        self._remember(data, marks, found, walker)
-        self._explicit = explicit
+        if self._vain < _TRIES:
+            self._vain += 1
+            self._remember(data, marks, found, walker)
+            self._explicit = explicit
+        else:
+            self._runs = []
         return found, walker.pixels
 
     def _follow(self, data: bytes, walker: Walker) -> DataSet:

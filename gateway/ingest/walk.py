@@ -223,3 +223,13 @@ class Walker:
             if length == UNDEFINED:
                 raise Short("a sequence has no end")
         return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+
+
+def walk(data: bytes, *, explicit: bool) -> tuple[DataSet, tuple[int, int] | None]:
+    """Return the header as DICOM JSON, and offset and length of the pixel data if they begin within these bytes.
+
+    Raises:
+        Odd: something here is for pydicom to judge.
+    """
+    walker = Walker(data, explicit=explicit)
+    return walker.walk(), walker.pixels

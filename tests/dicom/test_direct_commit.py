@@ -19,19 +19,13 @@ if TYPE_CHECKING:
 SENDERS = 16
 
 
-class _Db:
-    """Hands out one connection."""
+class _Line:
+    """Stands for the connection."""
 
-    def __init__(self) -> None:
-        self.pool = self
-
-    async def acquire(self, timeout: float) -> Any:  # noqa: ASYNC109 - the pool's own signature
+    async def connection(self) -> Any:
         return self
 
-    def is_closed(self) -> bool:
-        return False
-
-    async def release(self, _conn: Any) -> None:
+    async def release(self) -> None:
         return
 
     async def close(self) -> None:
@@ -66,7 +60,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> _Rows:
 @pytest.fixture
 def direct() -> Iterator[tuple[DirectCommitter, set[int]]]:
     told: set[int] = set()
-    made = DirectCommitter(_Db(), told.update)  # type: ignore[arg-type]
+    made = DirectCommitter(_Line(), told.update)  # type: ignore[arg-type]
     yield made, told
     made.close()
 
