@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from storage.migrations.script import run_file
 
-revision = "0250"
-down_revision = "0240"
+revision = "0270"
+down_revision = "0260"
 
 
 def upgrade() -> None:
     """Apply the file beside this one."""
-    run_file("0250_keep_what_differs")
+    run_file("0270_keep_what_differs")
