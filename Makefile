@@ -30,8 +30,9 @@ gateway/viewer/dist/.stamp: ohif-extension/node_modules/.stamp ohif-extension/sc
 	@cd ohif-extension && npm run --silent viewer && npm run --silent build
 	@touch $@
 
-peers: ## dcmtk and Orthanc for the tests, unpacked beside the venv
+peers: ## dcmtk, Orthanc and Azurite for the tests, unpacked beside the venv
 	@sh deploy/fetch_peers.sh
+	@sh deploy/fetch_azurite.sh
 
 browser: ## Chromium for the browser tests
 	@command -v chromium >/dev/null || { \

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from storage.keys import Keys
 from storage.objects import ObjectStore, Place
 from storage.sealed import HEAD_BYTES, SEGMENT, TAG, Damaged
-from storage.shelves import Bucket, Disk
-from tests.bucket import s3_bucket
+from storage.shelves import Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 MASTER = b"m" * 32
@@ -165,38 +164,3 @@ def test_files_from_before_encryption_stay_readable(tmp_path: Path) -> None:
     name = _put(_store(tmp_path, None), [b"plain"])
     with _store(tmp_path).open(name) as file:
         assert file.read() == b"headplain"
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """A bucket of a real S3 server on this machine."""
-    with s3_bucket() as url:
-        yield url
-
-
-def test_a_bucket_holds_what_a_disk_would(bucket: str, tmp_path: Path) -> None:
-    store = ObjectStore(tmp_path, MASTER, url=bucket)
-    store.prepare()
-    whole = os.urandom(3 * SEGMENT + 11)
-    name = _put(store, [whole])
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    assert store.verify(name, hashlib.sha256(whole).digest()) is False  # "head" is no Part 10 header
-    with ObjectStore(tmp_path, MASTER, url=bucket).open(name) as file:
-        file.seek(4 + SEGMENT)
-        assert file.read(9) == whole[SEGMENT : SEGMENT + 9]
-        file.seek(0)
-        assert file.read() == b"head" + whole
-    with pytest.raises(FileNotFoundError):
-        store.open("north/aa/nothing/1.dcm")
-    assert len({Keys(MASTER, Bucket(bucket)).make("north/aa/study") for _ in range(3)}) == 1
-
-
-def test_a_bucket_that_is_away_is_told_like_a_full_disk(bucket: str, tmp_path: Path) -> None:
-    store = ObjectStore(tmp_path, MASTER, url="s3://no-such-bucket/room")
-    store.prepare()
-    incoming = store.incoming(b"head")
-    incoming.write(b"image")
-    with pytest.raises(OSError, match="Error"):
-        incoming.settle(PLACE, b"sum")
-    incoming.discard()
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
