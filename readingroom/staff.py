@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from actors.domain.placement import names
 from actors.post import common
 from actors.system import units
 from storage import placement
@@ -26,6 +27,7 @@ class Staff:
         self._settings = settings
         self._db: Database | None = None
         self._dedications: dict[str, int] = {}
+        self._serving: list[str] = []
         self._wanted: dict[str, str] = {}
 
     async def wanted(self) -> dict[str, str]:
@@ -34,11 +36,15 @@ class Staff:
             db = await self._open()
             async with db.scope() as conn:
                 self._dedications = await placement.dedications(conn)
+                self._serving = await placement.serving(conn)
         except NOT_READY as exc:
             log.warning("dedications not read", cause=type(exc).__name__)
         own = {f"{tenant_id}-{n}": tenant_id for tenant_id, hosts in self._dedications.items() for n in range(hosts)}
-        room = self._settings.shard_hosts or max(1, await asyncio.to_thread(units) - len(own))
-        self._wanted = common(room) | own
+        if self._settings.shard_hosts:
+            self._wanted = common(self._settings.shard_hosts) | own
+        else:  # a machine that is lost takes its hosts with it, whatever their numbers: those that serve go on
+            room = max(1, await asyncio.to_thread(units) - len(own))
+            self._wanted = dict.fromkeys(names(room, self._serving), "") | own
         return self._wanted
 
     async def done(self) -> list[str]:

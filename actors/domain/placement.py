@@ -64,6 +64,8 @@ def plan(slots: Mapping[Slot, Held], hosts: Iterable[Host], dedicated: Collectio
     Slots of a tenant that has hosts ``dedicated`` to it go to its living ones, without one to the common
     ones, as everybody's do. Those of a tenant that has none any more go where the same shard of everybody is.
     """
+    hosts = list(hosts)
+    alive = {h.name for h in hosts if h.alive}
     hosts = [h for h in hosts if h.alive and not h.leaving]
     common = sorted(h.name for h in hosts if not h.tenant_id)
     goals: dict[Slot, str] = {}
@@ -74,7 +76,12 @@ def plan(slots: Mapping[Slot, Held], hosts: Iterable[Host], dedicated: Collectio
             goals |= {slot: goals.get(("", slot[1]), held.host) for slot, held in mine.items()}
         else:
             goals |= _even(mine, own or common)
-    return {slot: goal for slot, goal in goals.items() if goal != (slots[slot].wanted or slots[slot].host)}
+    return {slot: goal for slot, goal in goals.items() if goal != _bound_for(slots[slot], alive)}
+
+
+def _bound_for(held: Held, alive: Collection[str]) -> str:
+    """Return where a slot ends if nothing is done: whoever was lost hands nothing over."""
+    return held.wanted if held.wanted and held.host in alive else held.host
 
 
 def _even(slots: Mapping[Slot, Held], hosts: list[str]) -> dict[Slot, str]:
@@ -95,3 +102,10 @@ def _even(slots: Mapping[Slot, Held], hosts: list[str]) -> dict[Slot, str]:
             goals[slot] = min(hosts, key=lambda h: (count[h] - room[h], h))
             count[goals[slot]] += 1
     return goals
+
+
+def names(room: int, serving: Iterable[str]) -> list[str]:
+    """Return which hosts there should be where so many have room: who serves, first come, then the lowest free numbers."""
+    kept = list(serving)[:room]
+    free = (name for name in map(str, range(room)) if name not in kept)
+    return kept + [next(free) for _ in range(room - len(kept))]

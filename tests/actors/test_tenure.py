@@ -88,6 +88,17 @@ async def test_a_host_that_is_lost_loses_its_shards_to_who_lives(
         await night.offered("1.2.3")
 
 
+async def test_a_host_that_is_lost_while_it_hands_over_hands_nothing_over_and_all_is_taken(
+    fresh: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "LOST_S", 1.5)
+    async with working(fresh, hosts=2) as (night, local):
+        await until_spread(night, h0=32, h1=32)
+        monkeypatch.setattr(local.hosts["1"].tenure, "_look", asyncio.Event().wait)
+        await night.rows("UPDATE rr.placement SET wanted = '0' WHERE host = '1'")  # it was told to, and died
+        await until_spread(night, h0=64)
+
+
 async def test_what_a_host_was_doing_is_done_before_its_shard_moves_and_nothing_is_taken_meanwhile(
     fresh: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

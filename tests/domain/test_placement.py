@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.domain.identity import study_key
-from actors.domain.placement import Held, Host, Placement, plan
+from actors.domain.placement import Held, Host, Placement, names, plan
 
 if TYPE_CHECKING:
     from actors.domain.placement import Slot
@@ -78,6 +78,19 @@ def test_what_a_person_has_moved_stays_there() -> None:
 def test_what_is_on_its_way_is_not_sent_elsewhere() -> None:
     slots = {("", 0): Held("a", wanted="b"), ("", 1): Held("a")}
     assert plan(slots, [Host("a"), Host("b")]) == {}
+
+
+def test_what_a_lost_host_was_to_hand_over_is_taken_from_it() -> None:
+    slots = {("", 0): Held("a", wanted="b"), ("", 1): Held("b")}
+    assert plan(slots, [Host("a", alive=False), Host("b")]) == {("", 0): "b"}
+    assert plan(slots, [Host("a", alive=False, leaving=True), Host("b")]) == {("", 0): "b"}
+
+
+def test_hosts_that_serve_keep_their_names_and_new_ones_get_the_lowest_free() -> None:
+    assert names(2, []) == ["0", "1"]
+    assert names(4, ["2", "3"]) == ["2", "3", "0", "1"]
+    assert names(2, ["2", "3", "0", "1"]) == ["2", "3"]
+    assert names(3, ["1", "7"]) == ["1", "7", "0"]
 
 
 def test_a_wanted_host_that_is_lost_is_wanted_no_more() -> None:
