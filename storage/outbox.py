@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from actors.domain.instant import instant
+from storage.second_reads import READINGS, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,12 +49,12 @@ UPDATE rr.delivery d SET next_at = now() + make_interval(secs => $4), attempts =
 RETURNING d.tenant_id, d.outbox_id, d.webhook_id, d.attempts, d.study_uid, o.type, o.report_id, o.version, o.at,
   due.url, due.secret
 """
-REPORT = """
-SELECT v.status, v.sections, v.by, v.at, r.signed_by, r.signed_at, r.addenda
+REPORT = f"""
+SELECT v.status, v.sections, v.by, v.at, r.signed_by, r.signed_at, r.addenda, {READINGS} AS readings
   FROM rr.report r
   JOIN rr.report_version v ON v.tenant_id = r.tenant_id AND v.report_id = r.report_id AND v.version = $3
  WHERE r.tenant_id = $1 AND r.report_id = $2
-"""
+"""  # noqa: S608 - constants only
 # Only who still holds the lease may say how it went; that it was taken is true whoever says it.
 DONE = """
 UPDATE rr.delivery SET delivered_at = now(), last_error = NULL
@@ -108,15 +109,20 @@ def _report(row: Any, found: Any) -> dict[str, Any]:
     """Return the report as it stood at the message's version, however late it is sent."""
     addendum = row["type"] == "report_addendum"
     at = instant(found["at"])
-    return {
+    signed = {
         "report_id": row["report_id"],
-        "study_uid": row["study_uid"],
         "status": found["status"],
+        "signed_by": found["signed_by"] if addendum else found["by"],
+        "signed_at": found["signed_at"] if addendum else found["at"],
+    }
+    return {
+        **signed,
+        "study_uid": row["study_uid"],
         "version": row["version"],
         "sections": msgspec.json.decode(found["sections"]),
-        "signed_by": found["signed_by"] if addendum else found["by"],
-        "signed_at": instant(found["signed_at"]) if addendum else at,
+        "signed_at": instant(signed["signed_at"]),
         "addenda": [one for one in msgspec.json.decode(found["addenda"]) if one["at"] <= at],
+        "signatures": [one for one in signatures(signed | {"readings": found["readings"]}) if one["at"] <= at],
     }
 
 

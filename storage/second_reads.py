@@ -15,6 +15,8 @@ from storage import archive
 from storage.worklist import ONE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import asyncpg
 
     from actors.domain.identity import Principal
@@ -58,7 +60,7 @@ class Hidden:
     since: datetime
 
 
-def signatures(report: asyncpg.Record) -> list[dict[str, Any]]:
+def signatures(report: Mapping[str, Any] | asyncpg.Record) -> list[dict[str, Any]]:
     """Return who signed a report, in order; of a final one all who have read the study."""
     final, signed_at = report["status"] == ReportStatus.FINAL, instant(report["signed_at"])
     signed = [{"by": report["signed_by"], "kind": "final" if final else "prelim", "at": signed_at}]

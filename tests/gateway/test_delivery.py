@@ -168,7 +168,42 @@ async def test_a_report_arrives_signed(room: Room) -> None:
     assert message["report"] == {
         "report_id": "r1.2", "study_uid": "1.2", "status": "final", "version": 2,
         "sections": {"impression": "final 1"}, "signed_by": "rita", "signed_at": "2026-01-02T03:05:05.678Z", "addenda": [],
+        "signatures": [{"by": "rita", "kind": "final", "at": "2026-01-02T03:05:05.678Z"}],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("archived", [False, True])
+async def test_a_report_names_all_who_had_signed_by_then(room: Room, *, archived: bool) -> None:
+    await room.sign("1.2", "prelim")
+    await room.sign("1.2", "final")
+    await room.conn.execute(
+        "UPDATE rr.report_version SET by = 'otto' WHERE version = 2;"  # the resident, whose text rita co-signed
+        "UPDATE rr.report SET signed_at = (SELECT max(at) FROM rr.report_version)"
+    )
+    state = {
+        "second": {"kind": "attending", "readings": [{"report_id": "r1.2", "version": 2, "radiologist_id": "otto"}]}
+    }
+    await room.conn.execute(
+        "INSERT INTO rr.study (tenant_id, study_uid, site_id, rev, step, status, open, priority, patient_id,"
+        " accession_number, flags, doc) VALUES ('north', '1.2', 'main', 1, 1, 'final', false, 'STAT', 'p', 'A', '{}', $1)",
+        json.dumps(state),
+    )
+    if archived:
+        await room.conn.execute(
+            "INSERT INTO rr.study_archive (tenant_id, study_uid, site_id, doc) SELECT tenant_id, study_uid, site_id, doc"
+            " FROM rr.study; UPDATE rr.study SET doc = '{}', archived_at = now()"
+        )
+    hospital = await room.hospital()
+    await room.gateway()
+    await room.sign("1.2", "addendum")
+    await room.all_delivered()
+    first, attending = "2026-01-02T03:05:05.678Z", "2026-01-02T03:06:05.678Z"
+    resident = {"by": "otto", "kind": "prelim", "at": first}
+    assert [(m["type"], m["report"]["signatures"]) for m in hospital.messages] == [
+        ("report_prelim", [resident]),
+        ("report_final", [resident, {"by": "rita", "kind": "final", "at": attending}]),
+        ("report_addendum", [resident, {"by": "rita", "kind": "final", "at": attending}]),
+    ]
 
 
 async def test_each_receiver_gets_what_is_its_own(room: Room) -> None:
