@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from actors import meters
 from actors.domain.errors import Overloaded
+from actors.told import FORWARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from actors.domain.commands import Command, Envelope
     from actors.domain.identity import Key
@@ -22,11 +23,24 @@ _RESIDENT = 10_000  # entities in memory; beyond it those go first that had no m
 _LOOKED_AT = 10  # at most, to find one that may go
 
 
-class Cells:
-    """Mailboxes by key, and which of them have a message."""
+async def _as_it_is(_: Key, answer: dict[str, Any]) -> dict[str, Any]:
+    return answer
 
-    def __init__(self, make: Callable[[Key], Mailbox]) -> None:
-        self._make = make
+
+class Cells:
+    """Mailboxes by key, and which of them have a message.
+
+    Args:
+        make: a mailbox for a key.
+        follow: asks whom an entity's answer names instead of one, once its mailbox is free.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Key], Mailbox],
+        follow: Callable[[Key, dict[str, Any]], Awaitable[dict[str, Any]]] = _as_it_is,
+    ) -> None:
+        self._make, self._follow = make, follow
         self._cells: dict[Key, Mailbox] = {}
         self._busy: Counter[Key] = Counter()
         self._asked: dict[tuple[Key, str, str | None], tuple[Command, asyncio.Task[dict[str, Any]]]] = {}
@@ -63,12 +77,18 @@ class Cells:
         self._cells[key] = cell
         self._busy[key] += 1
         self._messages += 1
-        task = asyncio.create_task(cell.ask(envelope))
-        task.add_done_callback(lambda _: self._done(key))
+        task = asyncio.create_task(self._serve(key, cell, envelope))
         if envelope.idem is not None and asked is None:
             self._asked[known] = (envelope.command, task)
             task.add_done_callback(lambda _: self._asked.pop(known))
         return task
+
+    async def _serve(self, key: Key, cell: Mailbox, envelope: Envelope) -> dict[str, Any]:
+        try:
+            answer = await cell.ask(envelope)
+        finally:
+            self._done(key)
+        return await self._follow(key, answer) if FORWARD in answer else answer
 
     def _done(self, key: Key) -> None:
         self._messages -= 1
@@ -98,12 +118,14 @@ class Cells:
                 return
             self._cells[oldest] = cell
 
-    def drop(self, which: Callable[[Key], bool]) -> None:
-        """Forget these entities; the journal remembers them."""
-        for key in [key for key in self._cells if which(key)]:
+    def drop(self, which: Callable[[Key], bool]) -> int:
+        """Forget these entities; the journal remembers them. Return how many."""
+        gone = [key for key in self._cells if which(key)]
+        for key in gone:
             del self._cells[key]
             meters.ENTITIES[key.kind].dec()
+        return len(gone)
 
-    def passivate(self, idle_s: float) -> None:
-        """Forget who has had no message for so long. A tenant's decider stays: its pulse goes on."""
-        self.drop(lambda key: key.kind != "tenant" and self._cells[key].idle_s > idle_s)
+    def passivate(self, idle_s: float) -> int:
+        """Forget who has had no message for so long; return how many. A tenant's decider stays: its pulse goes on."""
+        return self.drop(lambda key: key.kind != "tenant" and self._cells[key].idle_s > idle_s)

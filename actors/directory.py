@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,7 @@ class Directory:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._known: dict[str, _Known] = {}
+        self._reading_of: dict[str, asyncio.Task[_Known]] = {}  # whoever asks meanwhile waits for the same
         self._reading: dict[str, set[str]] = {}
         self._policies: dict[tuple[str, int], Policy] = {}  # a version never changes
 
@@ -39,6 +41,7 @@ class Directory:
     def forget(self, tenant_id: str) -> None:
         """Read a tenant's sites and policy anew when they are next asked for."""
         self._known.pop(tenant_id, None)
+        self._reading_of.pop(tenant_id, None)
 
     def reading_elsewhere(self, tenant_id: str) -> set[str]:
         """Return who is reading for another group."""
@@ -46,14 +49,29 @@ class Directory:
 
     async def _of(self, tenant_id: str) -> _Known:
         known = self._known.get(tenant_id)
-        if known is None or monotonic() - known.at > _FRESH_S:
-            async with self._db.scope([tenant_id]) as conn:
-                sites = await hydrate.sites(conn, tenant_id)
-                policy = await hydrate.policy_in_force(conn, tenant_id)
-                shadow = await hydrate.policy_in_shadow(conn, tenant_id)
-            self._policies[tenant_id, policy.version] = policy
-            known = self._known[tenant_id] = _Known(monotonic(), sites, policy, shadow)
-        return known
+        if known is not None and monotonic() - known.at <= _FRESH_S:
+            return known
+        task = self._reading_of.get(tenant_id)
+        if task is None:
+            task = self._reading_of[tenant_id] = asyncio.create_task(self._read(tenant_id))
+            task.add_done_callback(lambda done: self._read_by(tenant_id, done))
+        return await asyncio.shield(task)
+
+    def _read_by(self, tenant_id: str, done: asyncio.Task[_Known]) -> None:
+        if self._reading_of.get(tenant_id) is not done:
+            return  # what it has read is doubted already
+        del self._reading_of[tenant_id]
+        if not done.cancelled() and done.exception() is None:
+            self._known[tenant_id] = done.result()
+
+    async def _read(self, tenant_id: str) -> _Known:
+        began = monotonic()
+        async with self._db.scope([tenant_id]) as conn:
+            sites = await hydrate.sites(conn, tenant_id)
+            policy = await hydrate.policy_in_force(conn, tenant_id)
+            shadow = await hydrate.policy_in_shadow(conn, tenant_id)
+        self._policies[tenant_id, policy.version] = policy
+        return _Known(began, sites, policy, shadow)
 
     async def site_name(self, tenant_id: str, site_id: str) -> str:
         """Return the name of a site, its id when nobody knows it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from actors.domain.commands import Assign, Claim
-from actors.domain.errors import BadPayload, ReadingRoomError, Retry
+from actors.domain.errors import BadPayload, Overloaded, ReadingRoomError, Retry
 from actors.tasks import Tasks
 from actors.told import FORWARD, Misplaced, Spent, Unfinished, sealed
 
@@ -41,18 +41,32 @@ class Door(Tasks):
 
     async def batch(self, asked: Sequence[tuple[Key, Envelope]]) -> list[Outcome]:
         """Answer many asks; each gets its answer or its refusal, and none waits long for a slow one."""
-        tasks = [self.keep(asyncio.create_task(self._outcome(key, envelope))) for key, envelope in asked]
-        await asyncio.wait(tasks, timeout=_CALL_S)
-        return [task.result() if task.done() else Unfinished() for task in tasks]
-
-    async def _outcome(self, key: Key, envelope: Envelope) -> Outcome:
         try:
-            return await self.here(key, envelope)
+            await self.start()
+        except Retry as exc:
+            return [exc.with_traceback(None)] * len(asked)
+        taken = [self._taken(key, envelope) for key, envelope in asked]
+        if tasks := [task for task in taken if isinstance(task, asyncio.Task)]:
+            await asyncio.wait(tasks, timeout=_CALL_S)
+        return [_outcome(task) if isinstance(task, asyncio.Task) else task for task in taken]
+
+    def _taken(self, key: Key, envelope: Envelope) -> asyncio.Task[dict[str, Any]] | Outcome:
+        """Hand over a message; return what becomes of it, or why it was not taken."""
+        try:
+            return self._take(key, envelope)
         except (ReadingRoomError, Misplaced) as exc:
             return exc.with_traceback(None)
-        except Exception:
-            log.exception("an ask failed", entity=str(key))
-            return Retry()
+
+    def _take(self, key: Key, envelope: Envelope) -> asyncio.Task[dict[str, Any]]:
+        """Hand over a message to an entity on this host; whoever gives up waiting does not stop it halfway.
+
+        Raises:
+            Misplaced: it does not live here, or is just moving.
+            Overloaded: too much waits for it.
+        """
+        if not self.tenure.holds(key):
+            raise Misplaced
+        return self.keep(self._cells.ask(key, envelope))
 
     async def here(self, key: Key, envelope: Envelope) -> dict[str, Any]:
         """Ask an entity on this host; a caller who gives up does not stop the command halfway.
@@ -61,13 +75,12 @@ class Door(Tasks):
             Misplaced: it does not live here, or is just moving.
         """
         await self.start()
-        if not self.tenure.holds(key):
-            raise Misplaced
-        answer: dict[str, Any] = await asyncio.shield(self.keep(self._cells.ask(key, envelope)))
-        return await self._forward(key, *answer[FORWARD]) if FORWARD in answer else answer
+        answer: dict[str, Any] = await asyncio.shield(self._take(key, envelope))
+        return answer
 
-    async def _forward(self, by: Key, key: Key, envelope: Envelope) -> dict[str, Any]:
+    async def _follow(self, by: Key, answer: dict[str, Any]) -> dict[str, Any]:
         """Ask who an entity said is to answer, now that its mailbox is free."""
+        key, envelope = answer[FORWARD]
         try:
             return await self.ask(key, envelope)
         except BadPayload:
@@ -83,11 +96,25 @@ class Door(Tasks):
         return await self._router.ask(key, envelope)
 
     def tell(self, key: Key, envelope: Envelope) -> None:
-        """Send a message and go on."""
-        self.spawn(self._tell(key, envelope))
-
-    async def _tell(self, key: Key, envelope: Envelope) -> None:
+        """Send a message and go on; what becomes of it is nobody's concern."""
         try:
-            await self.ask(key, envelope)
-        except ReadingRoomError as exc:
-            log.debug("a message was refused", entity=str(key), code=exc.code)
+            self._take(key, envelope)
+        except Misplaced:
+            self.spawn(self._send(key, envelope))
+        except Overloaded:
+            log.debug("a message was not taken", entity=str(key))
+
+    async def _send(self, key: Key, envelope: Envelope) -> None:
+        await self._router.ask(key, envelope)
+
+
+def _outcome(task: asyncio.Task[dict[str, Any]]) -> Outcome:
+    """Return what became of a message; what failed is logged by who keeps the task."""
+    if not task.done():
+        return Unfinished()
+    if task.cancelled():
+        return Retry()
+    exc = task.exception()
+    if exc is None:
+        return task.result()
+    return exc.with_traceback(None) if isinstance(exc, ReadingRoomError | Misplaced) else Retry()

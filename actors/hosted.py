@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
 from actors import tracing
@@ -18,7 +19,7 @@ from actors.exposition import Exposition
 from actors.shard import Place, Post, ShardHost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from actors.domain.commands import Envelope
     from actors.domain.identity import Key
@@ -95,8 +96,13 @@ def _log_to(path: Path, name: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,  # never with local variables: they hold patients and passwords
             lambda _logger, _method, event: {**event, "process": name},
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(path.open("a", buffering=1)),
+        cache_logger_on_first_use=True,
     )
+
+
+def _json(event: Any, default: Callable[[Any], Any], **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=default).decode()

@@ -114,6 +114,8 @@ class Mailbox:
             self._turn = self._turn or asyncio.Lock()
             async with self._turn:
                 began = monotonic()
+                if not tracing.on():
+                    return await self._handle(envelope)
                 with tracing.span(type(envelope.command).__name__, envelope.trace, entity=str(self.key)):
                     return await self._handle(envelope)
         finally:

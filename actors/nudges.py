@@ -22,7 +22,7 @@ _PAUSE_S = 0.2
 
 
 async def hear(client: Redis, channels: dict[str, Callable[[str], None]]) -> None:
-    """Hand what arrives on the channels to their functions, for ever, across restarts of the server.
+    """Hand each line that arrives on the channels to their functions, for ever, across restarts of the server.
 
     The client's ``socket_timeout`` must be None: a subscription waits.
     """
@@ -32,7 +32,8 @@ async def hear(client: Redis, channels: dict[str, Callable[[str], None]]) -> Non
                 await heard.subscribe(*channels)
                 async for message in heard.listen():
                     if message["type"] == "message":
-                        channels[_text(message["channel"])](_text(message["data"]))
+                        for line in _text(message["data"]).splitlines():
+                            channels[_text(message["channel"])](line)
         await asyncio.sleep(_PAUSE_S)
 
 
@@ -73,12 +74,14 @@ class Nudges:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                said = list(dict.fromkeys(self._waiting))
+                said: dict[str, dict[str, None]] = {}  # channel → lines, each once
+                for channel, text in self._waiting:
+                    said.setdefault(channel, {})[text] = None
                 self._waiting.clear()
                 try:
                     async with client.pipeline(transaction=False) as pipe:
-                        for channel, text in said:
-                            pipe.publish(channel, text)
+                        for channel, lines in said.items():
+                            pipe.publish(channel, "\n".join(lines))
                         await pipe.execute()
                 except _AWAY:
                     await asyncio.sleep(_PAUSE_S)

@@ -124,12 +124,14 @@ class _Lane:
 
 def _addressed(envelope: Envelope) -> Envelope:
     """Return the envelope with all that its way needs: until when, under which key, as a step of which trace."""
+    changed: dict[str, Any] = {}
     if envelope.deadline is None:
-        envelope = replace(envelope, deadline=time() + _DEADLINE_S)
+        changed["deadline"] = time() + _DEADLINE_S
     if envelope.idem is None and envelope.by is not None:
-        envelope = replace(envelope, idem=f"router/{uuid4()}")  # makes the second attempt safe
-    trace = tracing.carrier()
-    return replace(envelope, trace=trace) if trace and not envelope.trace else envelope
+        changed["idem"] = f"router/{uuid4()}"  # makes the second attempt safe
+    if not envelope.trace and (trace := tracing.carrier()):
+        changed["trace"] = trace
+    return replace(envelope, **changed) if changed else envelope
 
 
 class Router:

@@ -8,9 +8,9 @@ begins at the first message and not before: a host that cannot reach PostgreSQL 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from contextvars import Context
 from datetime import UTC, datetime
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,14 @@ from actors.cells import Cells
 from actors.committer import Committer
 from actors.directory import Directory
 from actors.domain.commands import Envelope, FireTimer, ImagesArrived
-from actors.domain.errors import Retry
+from actors.domain.errors import ReadingRoomError, Retry
 from actors.domain.identity import Key, divide, tenant_key
 from actors.door import Door
 from actors.firing import Firing
 from actors.inbox import Inbox
 from actors.letters import DeadLetters
 from actors.mailbox import Mailbox
+from actors.memory import give_back
 from actors.nudges import Nudges
 from actors.post import Place, Post
 from actors.pulse import Pulse
@@ -79,8 +80,9 @@ class ShardHost(Door):
             Everything(post.name) if post.doubled else Tenure(post.name, post.tenant_id, post.node, self._waker, self)
         )
         self._router = Router(transport, self.tenure)
-        self._cells = Cells(lambda key: Mailbox(key, _KINDS[key.kind](key, self), self))
+        self._cells = Cells(lambda key: Mailbox(key, _KINDS[key.kind](key, self), self), self._follow)
         self._starting: asyncio.Task[None] | None = None
+        self._trimmed = False
         self._letters = DeadLetters(self.db)
         self._upkeep = Upkeep(self.db, place.archive_after_s)
 
@@ -120,8 +122,9 @@ class ShardHost(Door):
         self._committer.start()
         self._timers.start()
         self._inbox.start()
-        holds, passivate = self.tenure.holds, partial(self._cells.passivate, _IDLE_S)
-        self.spawn(Pulse(self._waker, self._upkeep, self.directory, holds, self._tick, passivate).run())
+        self.spawn(
+            Pulse(self._waker, self._upkeep, self.directory, self.tenure.holds, self._tick, self._passivate).run()
+        )
         self.spawn(self.tenure.run())
         warming = asyncio.to_thread(import_module, "scipy.optimize")  # a second: better here than in a decision
         self.keep(asyncio.create_task(warming))
@@ -183,15 +186,21 @@ class ShardHost(Door):
 
     async def commit(self, unit: Unit) -> None:
         """Make a unit durable, then keep its timers."""
-        for hint in tracing.hints(item.id for item in unit.feed):
-            self.say(tracing.CHANNEL, hint)
-        with tracing.span("commit", entity=str(unit.key), events=" ".join(event.type for event in unit.events)):
+        if tracing.on():
+            await self._traced(unit)
+        else:
             await self._committer.commit(unit)
         place = (unit.key.tenant_id, unit.key.entity)
         for name in unit.disarm:
             self._timers.disarm(*place, name)
         for arm in unit.arm:
             self._timers.arm(timers.Timer(*place, arm.name, arm.version, arm.due_at))
+
+    async def _traced(self, unit: Unit) -> None:
+        for hint in tracing.hints(item.id for item in unit.feed):
+            self.say(tracing.CHANNEL, hint)
+        with tracing.span("commit", entity=str(unit.key), events=" ".join(event.type for event in unit.events)):
+            await self._committer.commit(unit)
 
     async def drop(self, key: Key, timer: FireTimer) -> None:
         """Delete a timer that found nothing to do."""
@@ -218,9 +227,18 @@ class ShardHost(Door):
         if self.tenure.holds(key := tenant_key(tenant_id)):
             self._tick(key)
 
+    def _passivate(self) -> None:
+        if self._cells.passivate(_IDLE_S) or not self._trimmed:
+            self._trimmed = True  # once in any case: to begin takes more than what stays
+            self.keep(asyncio.create_task(asyncio.to_thread(give_back)))
+
     def _woken(self, shard: str) -> None:
         if not shard.isdigit() or any(int(shard) == mine for _, mine in self.tenure.held):
             self._inbox.wake()
 
     def _tick(self, key: Key) -> asyncio.Task[None]:
-        return self.keep(asyncio.create_task(self._tell(key, sealed(Tick()))))
+        return self.keep(asyncio.create_task(self._ticked(key)))
+
+    async def _ticked(self, key: Key) -> None:
+        with suppress(ReadingRoomError):
+            await self.ask(key, sealed(Tick()))

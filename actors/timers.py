@@ -28,6 +28,30 @@ _AT_ONCE = 200
 _Name: TypeAlias = tuple[str, str, str]
 
 
+class _Armed:
+    """Timers by tenant and name, then by entity: a key of its own for each of 100,000 would weigh as much as they do."""
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[str, str], dict[str, Timer]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._of.values()))
+
+    def put(self, timer: Timer) -> None:
+        self._of.setdefault((timer.tenant_id, timer.name), {})[timer.entity] = timer
+
+    def get(self, timer: Timer) -> Timer | None:
+        """Return the timer of the same entity and name."""
+        return self._of.get((timer.tenant_id, timer.name), {}).get(timer.entity)
+
+    def drop(self, tenant_id: str, entity: str, name: str) -> None:
+        self._of.get((tenant_id, name), {}).pop(entity, None)
+
+
+def _name(timer: Timer) -> _Name:
+    return timer.tenant_id, timer.entity, timer.name
+
+
 class Timers:
     """Fires each timer once it is due, until it has been fired.
 
@@ -44,7 +68,7 @@ class Timers:
         now: Callable[[], datetime],
     ) -> None:
         self._load, self._fire, self._now = load, fire, now
-        self._armed: dict[_Name, Timer] = {}
+        self._armed = _Armed()
         self._firing: set[_Name] = set()
         self._heap: list[tuple[datetime, Timer]] = []
         self._wake = asyncio.Event()
@@ -66,16 +90,15 @@ class Timers:
 
     def arm(self, timer: Timer) -> None:
         """Take a timer that was just committed; one of the same name is replaced."""
-        name = timer[:3]
         if timer.due_at < self._now() + HORIZON:
-            self._armed[name] = timer
+            self._armed.put(timer)
             self._push(timer.due_at, timer)
         else:
-            self._armed.pop(name, None)
+            self.disarm(*_name(timer))
 
     def disarm(self, tenant_id: str, entity: str, name: str) -> None:
         """Forget a timer."""
-        self._armed.pop((tenant_id, entity, name), None)
+        self._armed.drop(tenant_id, entity, name)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -91,7 +114,7 @@ class Timers:
         while True:
             try:
                 for timer in await self._load(self._now() + HORIZON):
-                    if timer[:3] not in self._firing and self._armed.get(timer[:3]) != timer:
+                    if _name(timer) not in self._firing and self._armed.get(timer) != timer:
                         self.arm(timer)
             except AWAY as exc:
                 log.warning("timers not loaded", cause=type(exc).__name__)
@@ -109,9 +132,9 @@ class Timers:
                         await self._wake.wait()
                 continue
             _, timer = heapq.heappop(self._heap)
-            if self._armed.get(timer[:3]) == timer:
-                del self._armed[timer[:3]]
-                self._firing.add(timer[:3])
+            if self._armed.get(timer) == timer:
+                self.disarm(*_name(timer))
+                self._firing.add(_name(timer))
                 meters.TIMER_LATE.observe((self._now() - timer.due_at).total_seconds())
                 self._spawn(self._tell(timer))
 
@@ -120,9 +143,9 @@ class Timers:
             await self._fire(timer)
         except Exception as exc:  # noqa: BLE001 - whatever it was, the timer must fire
             log.warning("timer fires again", entity=timer.entity, name=timer.name, cause=type(exc).__name__)
-            if timer[:3] not in self._armed:
-                self._armed[timer[:3]] = timer
+            if self._armed.get(timer) is None:
+                self._armed.put(timer)
                 self._push(self._now() + timedelta(seconds=_AGAIN_S), timer)
         finally:
-            self._firing.discard(timer[:3])
+            self._firing.discard(_name(timer))
             self._wake.set()

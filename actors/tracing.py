@@ -41,6 +41,11 @@ def start(process: str) -> None:
     _tracers.append(provider.get_tracer("readingroom"))
 
 
+def on() -> bool:
+    """Whether this process traces."""
+    return bool(_tracers)
+
+
 def span(name: str, parent: str = "", *, root: bool = False, **attributes: str) -> AbstractContextManager[None]:
     """A step of the trace of ``parent``, else of the current one; without either nothing, unless it is a ``root``."""
     return _span(_tracers[0], name, parent, root, attributes) if _tracers else _NOTHING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -9,7 +10,7 @@ import uvloop
 from actors import tracing
 from actors.exposition import Exposition
 from gateway.ingest import listener
-from readingroom.parts import schema
+from readingroom.parts import beat, schema
 
 if TYPE_CHECKING:
     from readingroom.settings import Settings
@@ -20,7 +21,9 @@ async def _listen(settings: Settings, index: int) -> None:
     exposition = Exposition(settings.valkey_url, f"dicom-{index}")
     exposition.start()
     tracing.start(exposition.process)
+    beating = asyncio.create_task(beat(settings, exposition.process))
     await listener.serve(settings)
+    beating.cancel()
     await exposition.stop()
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,14 @@ def say(settings: Settings, name: str, **what: object) -> None:
     fresh = settings.run / f"{name}.json.new"
     fresh.write_text(json.dumps({"pid": os.getpid(), "at": time.time(), **what}))
     fresh.replace(settings.run / f"{name}.json")
+
+
+async def beat(settings: Settings, name: str) -> None:
+    """Say each second that the event loop comes round: whoever accepts connections for it may be the kernel alone."""
+    while True:
+        with suppress(OSError):  # a full disk is no reason to stop
+            say(settings, name)
+        await asyncio.sleep(1)
 
 
 def until_told() -> asyncio.Event:

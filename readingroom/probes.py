@@ -25,6 +25,22 @@ async def tcp(host: str, port: int) -> bool:
     return True
 
 
+# RFC 9113 3.4: the client's preface, with a SETTINGS frame that sets nothing; the server answers with its own (6.5).
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_FRAME, _SETTINGS = 9, 4
+
+
+async def grpc(host: str, port: int) -> bool:
+    """Whether a gRPC server answers, as Ray's GCS is: the kernel takes connections for one that is stopped, too."""
+    reader, writer = await asyncio.open_connection(_ANY.get(host, host), port)
+    try:
+        writer.write(_PREFACE)
+        head = await reader.readexactly(_FRAME)
+    finally:
+        await _close(writer)
+    return head[3] == _SETTINGS
+
+
 async def valkey(socket: Path) -> bool:
     """Whether Valkey answers PING on its socket."""
     reader, writer = await asyncio.open_unix_connection(str(socket))

@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
 _TICK_S = 0.5
+_SILENT_S = 5.0  # a process that says so each second and has not for so long does not serve
+_FROZEN_S = 40.0  # one that was stopped for 20 s comes back by itself
 _WORKERS_STOP_S, _SERVERS_STOP_S = 3.5, 5.0  # together with the last sweep within 10 s
 
 
@@ -83,14 +85,14 @@ class Supervisor:
             ask = partial(probes.valkey, s.run / "valkey.sock")
             self._add("valkey", "valkey", partial(embedded.start_valkey, s), ask)
         if not s.ray_address:
-            self._add("ray", "ray", partial(ray_head.start, s), self._ray_answers)
+            self._add("ray", "ray", partial(ray_head.start, s), self._ray_answers, patience_s=_FROZEN_S)
         self._add("actors", "keeper", partial(self._worker, "actors", 0), self._actors_answer, patience_s=60)
         for i in range(s.gateways):
             start = partial(self._worker, "gateway", i)
             self._add(f"gateway-{i}", "gateway", start, partial(self._gateway_answers, i), extra=partial(self._url, i))
         for i in range(s.dicom_listeners):
-            ask = partial(probes.tcp, s.host, s.dicom_port)
-            self._add(f"dicom-{i}", "dicom", partial(self._worker, "dicom", i), ask, probe_s=5)
+            start, ask = partial(self._worker, "dicom", i), partial(self._listener_answers, i)
+            self._add(f"dicom-{i}", "dicom", start, ask, probe_s=5, patience_s=_FROZEN_S)
 
     def _add(
         self,
@@ -116,7 +118,12 @@ class Supervisor:
 
     async def _ray_answers(self) -> bool:
         host, _, port = self._settings.ray.rpartition(":")
-        return await probes.tcp(host, int(port))
+        return await probes.grpc(host, int(port))
+
+    async def _listener_answers(self, index: int) -> bool:
+        """Listeners share a port, and a stopped one's is still open: so it also says that it lives."""
+        fresh = time.time() - float(self._said(f"dicom-{index}")["at"]) < _SILENT_S
+        return fresh and await probes.tcp(self._settings.host, self._settings.dicom_port)
 
     def _said(self, name: str) -> dict[str, Any]:
         """Return what a process of ours said of itself in ``run``."""

@@ -16,7 +16,7 @@ from actors.domain.words import Presence, Priority
 from storage import archive, journal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
     from storage.pool import Connection
@@ -113,6 +113,7 @@ SELECT DISTINCT s.user_id
                       AND a.starts_at <= $2 AND a.ends_at > $2)
  ORDER BY s.user_id
 """
+_PAGE = 500
 NAME = "SELECT name FROM rr.person WHERE user_id = $1"
 MANAGERS = "SELECT user_id FROM rr.membership WHERE tenant_id = $1 AND role = 'manager' AND active ORDER BY user_id"
 
@@ -145,7 +146,7 @@ async def studies(conn: Connection, keys: Sequence[tuple[str, str]]) -> list[tup
     found = []
     for row in await conn.fetch(STUDIES, *map(list, zip(*keys, strict=True))):
         tenant_id, study_uid = row["tenant_id"], row["study_uid"]
-        kept, whose = snapshot(study_uid, row["doc"] and msgspec.json.decode(row["doc"])), _patient(row)
+        kept, whose = snapshot(study_uid, row["doc"]), _patient(row)
         if kept.rev != (row["rev"] or 0) or row["more"]:
             kept = resumed(kept, await journal.read(conn, tenant_id, f"study/{study_uid}", kept.rev))
             whose = await patient(conn, tenant_id, kept.patient_id)
@@ -251,9 +252,10 @@ def _policy(row: Any) -> Policy:
     return Policy() if row is None else replace(policy(msgspec.json.decode(row["body"])), version=row["version"])
 
 
-async def open_studies(conn: Connection, tenant_id: str) -> dict[str, Study]:
-    """Return every open study."""
-    return await _studies(conn, tenant_id, await conn.fetch(OPEN, tenant_id))
+async def open_studies(conn: Connection, tenant_id: str) -> AsyncIterator[Study]:
+    """Return every open study, few of them in memory at a time."""
+    async for row in conn.cursor(OPEN, tenant_id, prefetch=_PAGE):
+        yield await _study(conn, tenant_id, row)
 
 
 async def revs(conn: Connection, tenant_id: str, known: list[str]) -> dict[str, int]:
@@ -263,16 +265,14 @@ async def revs(conn: Connection, tenant_id: str, known: list[str]) -> dict[str, 
 
 async def some_studies(conn: Connection, tenant_id: str, study_uids: list[str]) -> dict[str, Study]:
     """Return these studies."""
-    return await _studies(conn, tenant_id, await conn.fetch(SOME, tenant_id, study_uids))
+    rows = await conn.fetch(SOME, tenant_id, study_uids)
+    return {row["study_uid"]: await _study(conn, tenant_id, row) for row in rows}
 
 
-async def _studies(conn: Connection, tenant_id: str, rows: Sequence[Any]) -> dict[str, Study]:
-    """Return the studies of these snapshots; one of another shape is made anew from the journal."""
-    found = {}
-    for row in rows:
-        kept = snapshot(row["study_uid"], msgspec.json.decode(row["doc"]))
-        found[row["study_uid"]] = kept if kept.rev else (await study(conn, tenant_id, row["study_uid"]))[0]
-    return found
+async def _study(conn: Connection, tenant_id: str, row: Any) -> Study:
+    """Return the study of a snapshot; one of another shape is made anew from the journal."""
+    kept = snapshot(row["study_uid"], row["doc"])
+    return kept if kept.rev else (await study(conn, tenant_id, row["study_uid"]))[0]
 
 
 async def refresh(conn: Connection, tenant_id: str) -> int:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import structs
+
 from actors.domain.errors import NotFound, WrongStatus
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ async def park(conn: Connection, place: tuple[str, str], inbox_ids: Iterable[int
 
 async def stop(conn: Connection, timer: Timer, cause: str, tries: int) -> None:
     """Take a timer out of those that fire, kept in a dead letter."""
-    await conn.execute(STOP, *timer, cause, tries)
+    await conn.execute(STOP, *structs.astuple(timer), cause, tries)
 
 
 async def expire(conn: Connection, tenant_id: str) -> None:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 DAYS = 28  # of arrivals that are looked back upon
 OPEN = "SELECT doc FROM rr.study WHERE tenant_id = $1 AND open AND doc->>'moved_to' IS NULL ORDER BY study_uid"
 PAST = """
-SELECT extract(epoch FROM d.first_image_at)::float8 AS at_s, s.site_id, s.priority, s.doc->>'modality' AS modality,
-       s.doc->>'body_part' AS body_part, s.doc->>'procedure' AS procedure,
-       coalesce(s.doc->>'setting', '') AS setting
+SELECT extract(epoch FROM d.first_image_at)::float8 AS at_s, s.site_id, s.priority,
+       coalesce(s.doc->>'modality', '') AS modality, coalesce(s.doc->>'body_part', '') AS body_part,
+       coalesce(s.doc->>'procedure', '') AS procedure, coalesce(s.doc->>'setting', '') AS setting
   FROM rr.dicom_study d
   JOIN rr.study s USING (tenant_id, study_uid)
  WHERE d.tenant_id = $1 AND d.first_image_at > now() - make_interval(days => $2)

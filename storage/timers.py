@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from sys import intern
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import structs
 
 from storage.placement import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from actors.domain.placement import Slot
     from storage.pool import Connection
@@ -28,7 +31,7 @@ SELECT t.tenant_id, t.entity, t.name, t.version, t.due_at
 DROP = "DELETE FROM rr.timer WHERE tenant_id = $1 AND entity = $2 AND name = $3 AND version = $4 AND due_at = $5"
 
 
-class Timer(NamedTuple):
+class Timer(msgspec.Struct, frozen=True, order=True, gc=False):
     """A timer as it is stored."""
 
     tenant_id: str
@@ -46,4 +49,4 @@ async def due(conn: Connection, slots: Iterable[Slot], apart: Iterable[str], bef
 
 async def drop(conn: Connection, timer: Timer) -> None:
     """Delete a timer that found nothing to do, unless it was armed anew."""
-    await conn.execute(DROP, *timer)
+    await conn.execute(DROP, *structs.astuple(timer))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.domain import arrival, escalation, moving, reading, signing
+from actors.domain import arrival, escalation, moving, ordering, reading, signing
 from actors.domain.commands import (
     Accept,
     Assign,
@@ -56,7 +56,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
     """
     match command:
         case ReceiveOrder():
-            return arrival.receive_order(study, command, now, facts)
+            return ordering.receive_order(study, command, now, facts)
         case ImagesArrived():
             return arrival.images_arrived(study, command, now, facts)
         case RecordTriage():
@@ -72,9 +72,9 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one line a command
         case Recall():
             return reading.recall(study, command)
         case JoinOrder():
-            return arrival.join_order(study, command, by, now, facts)
+            return ordering.join_order(study, command, by, now, facts)
         case CancelOrder():
-            return arrival.cancel_order(study, command, facts)
+            return ordering.cancel_order(study, command, facts)
         case DismissFlag():
             return arrival.dismiss_flag(study, command, by)
         case MergePatient():

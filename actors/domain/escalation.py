@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from actors.domain import calendar, sla
-from actors.domain.clocks import MANAGERS, ON_CALL, READER, rungs_at
-from actors.domain.due import ClockStart
-from actors.domain.errors import BadPayload, WrongStatus
-from actors.domain.events import (
+from actors.domain.clocked import (
     ClockPaused,
     ClockResumed,
     ClockStarted,
@@ -18,12 +15,13 @@ from actors.domain.events import (
     SlaBreached,
     SlaWarned,
 )
+from actors.domain.clocks import MANAGERS, ON_CALL, READER, rungs_at
+from actors.domain.due import ClockStart
+from actors.domain.errors import BadPayload, WrongStatus
 from actors.domain.facts import Decision
 from actors.domain.words import ClockState
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from actors.domain.clocks import Rung
     from actors.domain.due import Sort, Terms
     from actors.domain.events import Event
@@ -83,12 +81,10 @@ def _terms(policy: Policy, clock: Clock) -> Terms | None:
     return policy.terms(clock.sort) if clock.sort else None
 
 
-def due_under(policy: Policy, clock: Clock) -> datetime:
-    """Return when a clock that runs would be due under another policy; a breach stays where it was."""
-    terms = _terms(policy, clock)
-    if terms is None or clock.breached_at:
-        return clock.due_at
-    return calendar.add(terms.hours, clock.started_at + timedelta(seconds=clock.paused_s), terms.due.due_s)
+def due_under(policy: Policy, sort: Sort, begun: float) -> float:
+    """Return when a clock that began then (Unix seconds, its pauses added) would be due under another policy."""
+    terms = policy.terms(sort)
+    return calendar.add(terms.hours, datetime.fromtimestamp(begun, UTC), terms.due.due_s).timestamp()
 
 
 def _left(policy: Policy, clock: Clock, due_at: datetime, climbed: int) -> list[tuple[datetime, Rung]]:

@@ -7,17 +7,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from actors.domain import sla
+from actors.domain.clocked import (
+    ClockPaused,
+    ClockResumed,
+    ClockStarted,
+    Escalated,
+    PriorityRaised,
+    SlaBreached,
+    SlaWarned,
+)
 from actors.domain.events import (
     Accepted,
     Addended,
     Assigned,
     Cancelled,
-    ClockPaused,
-    ClockResumed,
-    ClockStarted,
     Declined,
     DraftSaved,
-    Escalated,
     FinalSigned,
     FirstInstanceReceived,
     FlagDismissed,
@@ -30,14 +35,11 @@ from actors.domain.events import (
     OrderMoved,
     OrderReceived,
     PrelimSigned,
-    PriorityRaised,
     ReadinessChanged,
     ReadingStarted,
     Released,
     SecondSigned,
     Settled,
-    SlaBreached,
-    SlaWarned,
     StudyTriaged,
 )
 from actors.domain.second import Outcome, Reading, SecondKind, SecondState, opened
@@ -60,15 +62,14 @@ def evolve(study: Study, event: Event, at: datetime) -> Study:
     """Return the state after the event, one version on."""
     after = _CHANGES[type(event)](study, event, at)
     rev = study.rev + 1
-    return replace(after, rev=rev, step=rev if event.STEP else study.step)
+    return after.but(rev=rev, step=rev if event.STEP else study.step)
 
 
 def _order_received(s: Study, e: OrderReceived, _at: datetime) -> Study:
     fresh = s.rev == 0 or s.status is Status.CANCELLED
     status = (Status.UNREAD if s.images else Status.ORDERED) if fresh else s.status
     raised = not fresh and s.asked_priority is e.priority
-    return replace(
-        s,
+    return s.but(
         site_id=e.site_id,
         patient_id=e.patient_id,
         accession_number=e.accession_number,
@@ -90,12 +91,11 @@ def _order_received(s: Study, e: OrderReceived, _at: datetime) -> Study:
 
 def _order_moved(s: Study, e: OrderMoved, _at: datetime) -> Study:
     stopped = s.sla and sla.stop(s.sla)
-    return replace(s, status=Status.CANCELLED, moved_to=e.study_uid, flags=frozenset(), ordered=False, sla=stopped)
+    return s.but(status=Status.CANCELLED, moved_to=e.study_uid, flags=frozenset(), ordered=False, sla=stopped)
 
 
 def _first_instance(s: Study, e: FirstInstanceReceived, _at: datetime) -> Study:
-    return replace(
-        s,
+    return s.but(
         site_id=e.site_id,
         patient_id=e.patient_id,
         accession_number=s.accession_number or e.accession_number,
@@ -114,45 +114,45 @@ def _first_instance(s: Study, e: FirstInstanceReceived, _at: datetime) -> Study:
 
 
 def _images(s: Study, e: ImagesReceived, _at: datetime) -> Study:
-    return replace(s, images=e.received, readiness=replace(s.readiness, received=e.received))
+    return s.but(images=e.received, readiness=replace(s.readiness, received=e.received))
 
 
 def _readiness(s: Study, e: ReadinessChanged, _at: datetime) -> Study:
-    return replace(s, images=e.received, readiness=Readiness(e.state, e.received, e.expected))
+    return s.but(images=e.received, readiness=Readiness(e.state, e.received, e.expected))
 
 
 def _triaged(s: Study, e: StudyTriaged, _at: datetime) -> Study:
     result = AiResult(e.model, e.version, e.status, e.headline, e.measures)
     others = tuple(r for r in s.ai if r.model != e.model)
-    return replace(s, acuity=e.acuity, ai=(*others, result))
+    return s.but(acuity=e.acuity, ai=(*others, result))
 
 
 def _clock_started(s: Study, e: ClockStarted, _at: datetime) -> Study:
-    return replace(s, sla=sla.start(e, s.sla))
+    return s.but(sla=sla.start(e, s.sla))
 
 
 def _warned(s: Study, _e: SlaWarned, _at: datetime) -> Study:
-    return replace(s, sla=s.sla and sla.warn(s.sla))
+    return s.but(sla=s.sla and sla.warn(s.sla))
 
 
 def _breached(s: Study, _e: SlaBreached, at: datetime) -> Study:
-    return replace(s, sla=s.sla and sla.breach(s.sla, at))
+    return s.but(sla=s.sla and sla.breach(s.sla, at))
 
 
 def _paused(s: Study, e: ClockPaused, at: datetime) -> Study:
-    return replace(s, sla=s.sla and sla.pause(s.sla, at, e.until))
+    return s.but(sla=s.sla and sla.pause(s.sla, at, e.until))
 
 
 def _resumed(s: Study, e: ClockResumed, at: datetime) -> Study:
-    return replace(s, sla=s.sla and sla.resume(s.sla, e, at))
+    return s.but(sla=s.sla and sla.resume(s.sla, e, at))
 
 
 def _escalated(s: Study, e: Escalated, _at: datetime) -> Study:
-    return replace(s, sla=s.sla and sla.escalate(s.sla, e.next_at))
+    return s.but(sla=s.sla and sla.escalate(s.sla, e.next_at))
 
 
 def _raised(s: Study, e: PriorityRaised, _at: datetime) -> Study:
-    return replace(s, priority=e.priority, asked_priority=e.asked)
+    return s.but(priority=e.priority, asked_priority=e.asked)
 
 
 def _corrected(s: Study, _e: PatientCorrected, _at: datetime) -> Study:
@@ -160,39 +160,39 @@ def _corrected(s: Study, _e: PatientCorrected, _at: datetime) -> Study:
 
 
 def _merged(s: Study, e: PatientMerged, _at: datetime) -> Study:
-    return replace(s, patient_id=e.patient_id, merged=(*s.merged, e.was), priors=e.priors)
+    return s.but(patient_id=e.patient_id, merged=(*s.merged, e.was), priors=e.priors)
 
 
 def _unmerged(s: Study, e: PatientUnmerged, _at: datetime) -> Study:
     before = s.merged[: s.merged.index(e.patient_id)] if e.patient_id in s.merged else s.merged
-    return replace(s, patient_id=e.patient_id, merged=before, priors=e.priors, priors_by=frozenset())
+    return s.but(patient_id=e.patient_id, merged=before, priors=e.priors, priors_by=frozenset())
 
 
 def _study_moved(s: Study, e: StudyMoved, _at: datetime) -> Study:
     settled = {Flag.PATIENT_MISMATCH}
     flags = s.flags - settled if s.ordered or not s.flags & settled else s.flags - settled | {Flag.NO_ORDER}
-    return replace(s, patient_id=e.patient_id, merged=(), priors=e.priors, priors_by=frozenset(), flags=flags)
+    return s.but(patient_id=e.patient_id, merged=(), priors=e.priors, priors_by=frozenset(), flags=flags)
 
 
 def _priors(s: Study, e: PriorsCounted, _at: datetime) -> Study:
-    return replace(s, priors=e.priors)
+    return s.but(priors=e.priors)
 
 
 def _flagged(s: Study, e: Flagged, _at: datetime) -> Study:
-    return replace(s, flags=s.flags | {e.flag})
+    return s.but(flags=s.flags | {e.flag})
 
 
 def _dismissed(s: Study, e: FlagDismissed, _at: datetime) -> Study:
-    return replace(s, flags=s.flags - {e.flag})
+    return s.but(flags=s.flags - {e.flag})
 
 
 def _offered(s: Study, e: Offered, _at: datetime) -> Study:
     offer = OpenOffer(e.offer_id, e.radiologist_id, e.expires_at, e.why, e.over_cap)
-    return replace(s, status=Status.OFFERED, offer=offer, granted=e.offer_id, over_cap=e.over_cap, sooner_than=None)
+    return s.but(status=Status.OFFERED, offer=offer, granted=e.offer_id, over_cap=e.over_cap, sooner_than=None)
 
 
 def _accepted(s: Study, e: Accepted, _at: datetime) -> Study:
-    return replace(s, status=Status.ASSIGNED, offer=None, assigned_to=e.radiologist_id)
+    return s.but(status=Status.ASSIGNED, offer=None, assigned_to=e.radiologist_id)
 
 
 def _asked(s: Study, radiologist_id: str, at: datetime) -> tuple[Asked, ...]:
@@ -202,16 +202,15 @@ def _asked(s: Study, radiologist_id: str, at: datetime) -> tuple[Asked, ...]:
 
 def _declined(s: Study, e: Declined, at: datetime) -> Study:
     excluded = s.excluded | {e.radiologist_id} if e.reason in EXCLUDING else s.excluded
-    return replace(pooled(s), asked=_asked(s, e.radiologist_id, at), excluded=excluded)
+    return pooled(s).but(asked=_asked(s, e.radiologist_id, at), excluded=excluded)
 
 
 def _offer_expired(s: Study, e: OfferExpired, at: datetime) -> Study:
-    return replace(pooled(s), asked=_asked(s, e.radiologist_id, at))
+    return pooled(s).but(asked=_asked(s, e.radiologist_id, at))
 
 
 def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
-    return replace(
-        s,
+    return s.but(
         status=Status.ASSIGNED,
         offer=None,
         sooner_than=None,
@@ -227,7 +226,7 @@ def _assigned(s: Study, e: Assigned, _at: datetime) -> Study:
 
 def _released(s: Study, e: Released, at: datetime) -> Study:
     sooner_than = e.radiologist_id if e.reason == SOONER else None
-    return replace(pooled(s), asked=_asked(s, e.radiologist_id, at), sooner_than=sooner_than)
+    return pooled(s).but(asked=_asked(s, e.radiologist_id, at), sooner_than=sooner_than)
 
 
 def _lock(who: str, tab: str, at: datetime) -> Lock:
@@ -236,15 +235,15 @@ def _lock(who: str, tab: str, at: datetime) -> Lock:
 
 def _reading(s: Study, e: ReadingStarted, at: datetime) -> Study:
     lock = _lock(e.radiologist_id, e.tab, at)
-    return replace(s, status=Status.READING, reading_by=e.radiologist_id, reading_since=at, lock=lock)
+    return s.but(status=Status.READING, reading_by=e.radiologist_id, reading_since=at, lock=lock)
 
 
 def _locked(s: Study, e: LockTaken, at: datetime) -> Study:
-    return replace(s, lock=_lock(e.radiologist_id, e.tab, at))
+    return s.but(lock=_lock(e.radiologist_id, e.tab, at))
 
 
 def _lapsed(s: Study, _e: LockLapsed, _at: datetime) -> Study:
-    return replace(s, lock=None)
+    return s.but(lock=None)
 
 
 def _draft(s: Study, e: DraftSaved, at: datetime) -> Study:
@@ -252,7 +251,7 @@ def _draft(s: Study, e: DraftSaved, at: datetime) -> Study:
     if lock and lock.user_id == e.radiologist_id and lock.until - at < timedelta(seconds=LEASE_S / 2):
         lock = _lock(lock.user_id, lock.tab, at)
     head = ReportHead(e.report_id, s.draft_status, e.report_version)
-    return replace(s, report=head, lock=lock, wrote=s.wrote | {e.radiologist_id})
+    return s.but(report=head, lock=lock, wrote=s.wrote | {e.radiologist_id})
 
 
 def _signed(s: Study, e: PrelimSigned | SecondSigned | FinalSigned, status: ReportStatus, at: datetime) -> Study:
@@ -260,8 +259,7 @@ def _signed(s: Study, e: PrelimSigned | SecondSigned | FinalSigned, status: Repo
     opens = e.opens if isinstance(e, PrelimSigned) else None
     late = (opens is not None and opens.clock_last) or isinstance(e, SecondSigned)
     final = isinstance(e, FinalSigned) or (opens is not None and opens.kind is SecondKind.DOUBLE)
-    return replace(
-        s,
+    return s.but(
         read_min=(at - s.reading_since).total_seconds() / 60 if first and s.reading_since else s.read_min,
         read_by=e.radiologist_id if first else s.read_by,
         reading_since=None,
@@ -277,19 +275,19 @@ def _signed(s: Study, e: PrelimSigned | SecondSigned | FinalSigned, status: Repo
 
 
 def _prelim(s: Study, e: PrelimSigned, at: datetime) -> Study:
-    signed = replace(_signed(s, e, ReportStatus.PRELIM, at), cosign=e.cosign)
+    signed = _signed(s, e, ReportStatus.PRELIM, at).but(cosign=e.cosign)
     if e.opens is None:
         return signed
     reading = Reading(e.radiologist_id, e.report_id, e.report_version)
     cosigned = e.opens.kind is SecondKind.COSIGN
     second = opened(e.opens, reading, frozenset() if cosigned else signed.wrote, at, s.rev + 1)
-    return replace(pooled(signed), asked=(), second=second, report=signed.report if cosigned else None)
+    return pooled(signed).but(asked=(), second=second, report=signed.report if cosigned else None)
 
 
 def _second(s: Study, e: SecondSigned, at: datetime) -> Study:
     reading = Reading(e.radiologist_id, e.report_id, e.report_version)
     second = s.second and replace(s.second, state=SecondState.COMPARE, readings=(*s.second.readings, reading))
-    return replace(_signed(s, e, ReportStatus.PRELIM, at), second=second)
+    return _signed(s, e, ReportStatus.PRELIM, at).but(second=second)
 
 
 def _settled(s: Study, e: Settled, at: datetime) -> Study:
@@ -297,15 +295,15 @@ def _settled(s: Study, e: Settled, at: datetime) -> Study:
         return s
     if e.outcome is not Outcome.DISCORDANT:
         state = SecondState.AGREED if e.outcome is Outcome.AGREE else SecondState.DECIDED
-        return replace(pooled(s), status=Status.PRELIM, second=replace(s.second, state=state))
+        return pooled(s).but(status=Status.PRELIM, second=replace(s.second, state=state))
     second = replace(s.second, state=SecondState.DISCORDANT, since=at, barred=s.second.barred | s.wrote)
     if not second.adjudicate:  # nobody's to read: a manager chooses
-        return replace(pooled(s), status=Status.PRELIM, second=second)
-    return replace(pooled(s), asked=(), second=second, report=None)
+        return pooled(s).but(status=Status.PRELIM, second=second)
+    return pooled(s).but(asked=(), second=second, report=None)
 
 
 def _final(s: Study, e: FinalSigned, at: datetime) -> Study:
-    signed = replace(_signed(s, e, ReportStatus.FINAL, at), cosign=False, assigned_to=e.radiologist_id)
+    signed = _signed(s, e, ReportStatus.FINAL, at).but(cosign=False, assigned_to=e.radiologist_id)
     second = s.second
     if second is None or second.state in {SecondState.AGREED, SecondState.DECIDED}:
         return signed
@@ -315,16 +313,16 @@ def _final(s: Study, e: FinalSigned, at: datetime) -> Study:
         untouched = e.report_version == second.readings[0].version + 1
         state = SecondState.AGREED if untouched else state
         second = replace(second, readings=(*second.readings, reading))
-    return replace(signed, second=replace(second, state=state))
+    return signed.but(second=replace(second, state=state))
 
 
 def _addended(s: Study, e: Addended, _at: datetime) -> Study:
     report = ReportHead(e.report_id, ReportStatus.FINAL, e.report_version)
-    return replace(s, report=report, flags=s.flags - _AFTER_SIGN)
+    return s.but(report=report, flags=s.flags - _AFTER_SIGN)
 
 
 def _cancelled(s: Study, _e: Cancelled, _at: datetime) -> Study:
-    return replace(pooled(s), status=Status.CANCELLED, sla=s.sla and sla.stop(s.sla))
+    return pooled(s).but(status=Status.CANCELLED, sla=s.sla and sla.stop(s.sla))
 
 
 _CHANGES: dict[type[Event], Callable[[Study, Any, datetime], Study]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID, uuid5
 from zlib import crc32
 
@@ -22,8 +23,7 @@ def divide(count: int) -> None:
     _DIVISION["shards"] = count
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """Identity of an entity; two tenants may hold the same ``name``."""
 
     kind: str  # study | radiologist | tenant

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from actors.domain import arrival
+from actors.domain import ordering
 from actors.domain.errors import BadPayload, ConfirmNeeded, Forbidden, NotFound, StaleVersion, WrongStatus
 from actors.domain.events import Flagged
 from actors.domain.facts import Decision, Other
@@ -208,7 +208,7 @@ def _to_order(study: Study, command: MoveStudy, by: Principal | None, now: datet
     others = [o for o in facts.there if minted is None or o[0].study_uid != minted.study_uid]
     facts = replace(facts, there=others)
     priors, told = _recount(study, to, facts)
-    joined = arrival.join(study, order, now, facts, by_person=by is not None)
+    joined = ordering.join(study, order, now, facts, by_person=by is not None)
     events = [StudyMoved(to.patient_id, study.patient_id, command.reason, priors), *joined.events]
     if to.patient_id != study.patient_id:
         events += _flags(study)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from actors.domain import arrival, sla
+from actors.domain import ordering, sla
+from actors.domain.clocked import ClockPaused, ClockResumed, Escalated, SlaBreached, SlaWarned
 from actors.domain.decide import LOCK, OFFER
 from actors.domain.escalation import sentence
 from actors.domain.events import (
@@ -17,11 +18,8 @@ from actors.domain.events import (
     Addended,
     Assigned,
     Cancelled,
-    ClockPaused,
-    ClockResumed,
     Declined,
     DraftSaved,
-    Escalated,
     FinalSigned,
     FirstInstanceReceived,
     FlagDismissed,
@@ -35,8 +33,6 @@ from actors.domain.events import (
     Released,
     SecondSigned,
     Settled,
-    SlaBreached,
-    SlaWarned,
     StudyTriaged,
     body,
 )
@@ -174,6 +170,7 @@ class _Projection:
     def __init__(self, key: Key, facts: Facts, by: By, new_id: Callable[[], str]) -> None:
         self.unit = Unit(key)
         self._facts, self._by, self._new_id = facts, by, new_id
+        self.shown: dict[str, Any] | None = None  # the row after the last event
 
     def add(self, before: Study, event: Event, patient: Patient | None, site_name: str | None = None) -> Study:
         """Record one event and everything that shows it; ``site_name`` when it is another study's."""
@@ -183,7 +180,8 @@ class _Projection:
             Recorded(entity, after.rev, type(event).__name__, body(event), self._by.at, self._by.user_id, self._by.idem)
         )
         place = self._facts.site_name if site_name is None else site_name
-        self._feed(before, event, after, row(after, patient, place))
+        self.shown = row(after, patient, place)
+        self._feed(before, event, after, self.shown)
         return after
 
     def _feed(self, before: Study, event: Event, after: Study, shown: dict[str, Any]) -> None:
@@ -195,9 +193,11 @@ class _Projection:
 
         listed = shown if after.open else None
         say(f"study:{uid}", shown)
+        whole = self.unit.feed[-1].data
         self._lock(before, after, shown)
         if before.open or after.open:
-            say(f"tenant:{tenant_id}", listed)
+            data = whole if listed else {**whole, "row": None}  # the same object: it is packed once
+            self.unit.feed.append(FeedItem(f"tenant:{tenant_id}", event_id, kind, data))
             say(f"wall:{tenant_id}", listed and row_for_wall(listed))
             site_view = listed and row_for(Role.TECHNOLOGIST, listed)
             if kind in _NOT_FOR_SITES:
@@ -282,6 +282,7 @@ def project(  # noqa: PLR0913, PLR0917 - what a commit is made of
     for event in decision.events:
         after = made.add(after, event, patient)
     if after is not before:
+        unit.shown = made.shown
         unit.studies.append(study_row(after))
         made.count(before, after, final=any(isinstance(e, FinalSigned) for e in decision.events))
         made.readers(before, after)
@@ -305,7 +306,7 @@ def _others(made: _Projection, decision: Decision) -> None:
         made.count(other.study, after, final=False)
     if decision.returned:
         order, home = decision.returned
-        after = made.add(home, arrival.received(order), order.patient)
+        after = made.add(home, ordering.received(order), order.patient)
         unit.studies.append(study_row(after))
         unit.orders.append(OrderWrite(order, after.study_uid))
         unit.patients.append(order.patient)

@@ -20,7 +20,7 @@ from actors.domain.instant import instant
 from actors.domain.words import ClockState, Priority
 
 if TYPE_CHECKING:
-    from actors.domain.events import ClockResumed, ClockStarted
+    from actors.domain.clocked import ClockResumed, ClockStarted
 
 _ALERTS = UUID("9d0c7c34-2d6a-5c0f-8f0e-6b8f6f2f9f55")
 WARN, BREACH, ESCALATE, RESUME = "sla_warn", "sla_breach", "sla_escalate", "sla_resume"

@@ -14,12 +14,13 @@ What may happen is in ``decide``, what has happened in ``evolve``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from actors.domain.second import Second, SecondKind, SecondState
 from actors.domain.sla import Clock  # noqa: TC001 - msgspec reads the annotations
@@ -98,8 +99,7 @@ class Lock:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Study:
+class Study(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The whole state; no demographics (``patient_id`` points to them)."""
 
     study_uid: str
@@ -147,6 +147,10 @@ class Study:
     second: Second | None = None  # the reading after the first, once there is to be one
     wrote: frozenset[str] = frozenset()  # who has saved or signed a text
     asked_priority: Priority | None = None  # what was asked for, once a ladder has raised the priority above it
+
+    def but(self, **changed: Any) -> Study:
+        """Return the study with these fields changed."""
+        return structs.replace(self, **changed)
 
     @property
     def open(self) -> bool:
@@ -216,8 +220,7 @@ class Study:
 
 def pooled(study: Study) -> Study:
     """Return the study in nobody's hands."""
-    return replace(
-        study,
+    return study.but(
         status=Status.UNREAD,
         offer=None,
         assigned_to=None,
@@ -245,11 +248,15 @@ def dump(study: Study) -> dict[str, Any]:
 
 
 def load(doc: dict[str, Any]) -> Study:
-    """Return the state of a ``study.doc``; what many studies have alike they share, as a host holds 100,000 of them."""
-    study = msgspec.convert(doc, Study)
-    return replace(
-        study,
+    """Return the state of a ``study.doc``."""
+    return _spared(msgspec.convert(doc, Study))
+
+
+def _spared(study: Study) -> Study:
+    """Return the study; what many have alike they share, as a host holds 100,000 of them."""
+    return study.but(
         site_id=_shared(study.site_id),
+        patient_id=_shared(study.patient_id),
         modality=_shared(study.modality),
         body_part=_shared(study.body_part),
         laterality=_shared(study.laterality),
@@ -257,10 +264,18 @@ def load(doc: dict[str, Any]) -> Study:
         setting=_shared(study.setting),
         readiness=_shared(study.readiness),
         flags=_shared(study.flags),
+        priors_by=_shared(study.priors_by),
         excluded=_shared(study.excluded),
     )
 
 
-def snapshot(study_uid: str, doc: dict[str, Any] | None) -> Study:
-    """Return the state that a snapshot holds, an empty one when there is none of today's shape."""
-    return Study(study_uid) if doc is None or doc.get("shape", 1) != SHAPE else load(doc)
+class _Shaped(msgspec.Struct):
+    shape: int = 1
+
+
+_SHAPED, _STUDY = msgspec.json.Decoder(_Shaped), msgspec.json.Decoder(Study)
+
+
+def snapshot(study_uid: str, doc: str | None) -> Study:
+    """Return the state that a snapshot (JSON) holds, an empty one when there is none of today's shape."""
+    return Study(study_uid) if doc is None or _SHAPED.decode(doc).shape != SHAPE else _spared(_STUDY.decode(doc))

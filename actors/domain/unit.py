@@ -155,4 +155,5 @@ class Unit:
     explanation: tuple[str, str, dict[str, Any]] | None = None  # study_uid, offer_id, body
     epoch: int | None = None  # of a grant: refused (RR001) when another decider has taken over
     answer: tuple[str, str, bytes, dict[str, Any]] | None = None  # user_id, idem, digest, answer
+    shown: dict[str, Any] | None = None  # the row of the study that was asked, as it is after the events
     deadline: float | None = None  # Unix seconds; past it the unit is not committed

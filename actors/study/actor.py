@@ -38,7 +38,7 @@ from storage.commit import Fenced
 
 if TYPE_CHECKING:
     from actors.domain.commands import Patient, StudyCommand
-    from actors.domain.facts import Decision, Facts
+    from actors.domain.facts import Facts
     from actors.domain.study import Study
     from actors.domain.unit import Unit
     from actors.world import World
@@ -90,7 +90,8 @@ class StudyActor:
             raise
         by = By(envelope.by.user_id if envelope.by else None, envelope.idem, self._world.now())
         after, unit = project(self._key, before, decision, facts, by, lookup.fresh_id)
-        answer = self._answer(after, decision, facts)
+        shown = unit.shown or row(after, decision.patient or facts.patient, facts.site_name)
+        answer = {"version": after.step, "row": shown, **decision.extra}
         self._complete(unit, envelope, answer)
         if not unit.events and not await self.current():
             raise Fenced  # a stale copy must not say that there is nothing to do
@@ -102,10 +103,6 @@ class StudyActor:
         if unit.events:
             self._tell(after, unit)
         return answer
-
-    def _answer(self, after: Study, decision: Decision, facts: Facts) -> dict[str, Any]:
-        shown = row(after, decision.patient or facts.patient, facts.site_name)
-        return {"version": after.step, "row": shown, **decision.extra}
 
     def _complete(self, unit: Unit, envelope: Envelope, answer: dict[str, Any]) -> None:
         """Add what the message itself brings to the unit: its answer, its epoch, what it has read."""

@@ -63,7 +63,7 @@ class Questions:
     @property
     def any(self) -> bool:
         """Whether there is anything to ask."""
-        return replace(self, site_id="") != Questions("")
+        return self != Questions(self.site_id)
 
 
 def questions(study: Study, command: object) -> Questions:  # noqa: PLR0911 - one line a command

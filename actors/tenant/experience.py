@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from uuid_utils import uuid7
 
 from actors.domain.assignment.balance import carried
 from actors.domain.assignment.case import kind_of
 from actors.domain.assignment.minutes import LEAST_MIN, MOST_MIN, Sum
+from actors.domain.assignment.record import record
 from storage import decisions, hydrate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from actors.domain.assignment.case import Reader, Waiting
     from actors.domain.assignment.record import Record
     from actors.domain.identity import Key
+    from actors.domain.policy import Policy
     from actors.tenant.ledger import Ledger
     from actors.world import World
 
@@ -50,7 +58,24 @@ class Experience:
             ledger.minutes.add(seen.radiologist_id, what, Sum(seen.n, seen.log, seen.square))
             self._seq = max(self._seq, seen.seq)
 
-    async def keep(self, decision_id: str, record: Record) -> None:
-        """Keep what a decision was made of."""
+    def note(  # noqa: PLR0913, PLR0917 - what a decision was made of
+        self,
+        ledger: Ledger,
+        pool: Sequence[Waiting],
+        readers: Sequence[Reader],
+        policy: Policy,
+        seed: int,
+        now: datetime,
+        *,
+        asking: bool = False,
+    ) -> dict[str, Any]:
+        """Keep what a decision is made of, beside whatever goes on; return what its explanations say of it."""
+        decision_id, at = str(uuid7()), now.timestamp()
+        rules = ledger.rules if asking else policy.assignment
+        made = record(pool, readers, rules, at, seed, ledger.minutes, version=policy.version, asking=asking)
+        self._world.spawn(self._keep(decision_id, made))
+        return {"decision_id": decision_id, "policy_version": policy.version}
+
+    async def _keep(self, decision_id: str, record: Record) -> None:
         async with self._world.db.scope([self._key.tenant_id]) as conn:
             await decisions.keep(conn, self._key.tenant_id, decision_id, record.pack())

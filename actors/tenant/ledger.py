@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from actors.domain.assignment.case import ALWAYS, Demand, Waiting, kind_of, specialty_of
 from actors.domain.assignment.minutes import Minutes
 from actors.domain.assignment.rules import Rules
 from actors.domain.assignment.table import PRESENT, ineligible
 from actors.domain.commands import Assign, Claim
-from actors.domain.words import ClockState, Priority, Status
+from actors.domain.words import Priority, Status
+from actors.tenant.known import Known, known
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from actors.domain.assignment.case import Reader
+    from actors.domain.assignment.case import Reader, Waiting
     from actors.domain.commands import Envelope
     from actors.domain.study import Study
     from storage.hydrate import Site
@@ -45,7 +45,7 @@ class Ledger:
         self.epoch = epoch
         self.decided = 0  # calls of the policy in this epoch: with the epoch the seed
         self.pos = -1  # of the feed, when the rows were last read
-        self.studies: dict[str, Study] = {}
+        self.studies: dict[str, Known] = {}
         self.readers: dict[str, Reader] = {}
         self.own: frozenset[str] = frozenset()  # readers whose capacity is their own, not the policy's
         self.sites: dict[str, Site] = {}
@@ -94,17 +94,12 @@ class Ledger:
             self.sites = sites
             self._seen.clear()
 
-    def know(self, studies: dict[str, Study]) -> None:
-        """Take every open study, read anew."""
-        for study in studies.values():
-            self.learn(study)
-
     def meet(self, readers: dict[str, Reader], now: float) -> None:
         """Take the readers as they are; who was not there before and is now has come back."""
         passed_min, self._met_at = (now - (self._met_at or now)) / 60, now
         for who, reader in readers.items():
-            known = self.readers.get(who)
-            if known is not None and reader.presence in PRESENT and known.presence not in PRESENT:
+            was = self.readers.get(who)
+            if was is not None and reader.presence in PRESENT and was.presence not in PRESENT:
                 self.back[who] = now
             if reader.presence in PRESENT:
                 self._on[who] = self._on.get(who, 0.0) + passed_min
@@ -122,17 +117,18 @@ class Ledger:
         Versions make this idempotent and proof against reordering.
         """
         uid = study.study_uid
-        known = self.studies.get(uid)
-        if known is not None and known.rev > study.rev:
+        older = self.studies.get(uid)
+        if older is not None and older.rev > study.rev:
             return False
         before = self.holders(uid)
         held = self.reserved.get(uid)
         if held is not None and (study.step > held.step or not study.open):
             del self.reserved[uid]
-        if study.reading_by:
-            self._last[study.reading_by] = kind(study)
-        if study.open:
-            self.studies[uid] = study
+        now = known(study)
+        if now.reading_by:
+            self._last[now.reading_by] = now.kind
+        if now.open:
+            self.studies[uid] = now
         else:
             self.studies.pop(uid, None)
             self._seen.pop(uid, None)
@@ -194,7 +190,7 @@ class Ledger:
         held = [self.studies[uid] for uid in sorted(hands) if uid in self.studies]
         current = ahead = 0.0
         for study in held:
-            left = self.minutes.expected(who, kind(study))
+            left = self.minutes.expected(who, study.kind)
             if study.status is Status.READING and study.reading_since:
                 left = max(_LEAST_MIN, left - (now - study.reading_since).total_seconds() / 60)
                 current += left
@@ -219,54 +215,18 @@ class Ledger:
         minutes = self.minutes.expected(reader.radiologist_id, waiting.kind)
         return ineligible(waiting, reader, self.rules, now.timestamp(), minutes)
 
-    def waiting(self, study: Study) -> Waiting:
+    def waiting(self, study: Known) -> Waiting:
         """Return a study as the rules of assignment see it."""
-        known = self._seen.get(study.study_uid)
-        if known is None or known[0] != study.rev:
-            known = self._seen[study.study_uid] = (study.rev, self._waiting(study))
+        seen = self._seen.get(study.study_uid)
+        if seen is None or seen[0] != study.rev:
+            seen = self._seen[study.study_uid] = (study.rev, study.waiting(self.sites.get(study.site_id), self.rules))
         if not study.asked:
-            return known[1]
+            return seen[1]
         often = (a for a in study.asked if a.times >= self.rules.times_asked)
         closed = frozenset(a.radiologist_id for a in often if self.back.get(a.radiologist_id, 0) <= a.at.timestamp())
-        return replace(known[1], closed=closed)
+        return replace(seen[1], closed=closed)
 
-    def _waiting(self, study: Study) -> Waiting:
-        site = self.sites.get(study.site_id)
-        clock, second = study.sla, study.second
-        since, due_at = (clock.started_at.timestamp(), clock.due_at.timestamp()) if clock else (0.0, ALWAYS)
-        if second is not None and (clock is None or clock.state is ClockState.STOPPED):
-            since, due_at = second.since.timestamp(), ALWAYS  # its clock has stopped at the first signature
-        return Waiting(
-            study.study_uid,
-            study.step,
-            study.priority,
-            study.acuity,
-            Demand(
-                site.jurisdiction if site else None,
-                study.site_id if site and site.privileged else None,
-                study.modality,
-                specialty_of(study.body_part, study.procedure),
-            ),
-            kind(study),
-            since,
-            due_at,
-            study.site_id,
-            study.setting,
-            patient_id=study.patient_id,
-            referring=study.referring or "",
-            rvu=self.rules.rvu_of(kind(study)),
-            excluded=study.excluded,
-            barred=study.barred,
-            attending=second is not None,
-            preferred=second.preferred if second else "",
-            second=second.why if second else "",
-            blind=second is not None and second.hidden is not None,
-            asked={a.radiologist_id: a.at.timestamp() for a in study.asked},
-            priors_by=study.priors_by,
-            sooner_than=study.sooner_than or "",
-        )
-
-    def hands(self, radiologist_id: str) -> list[Study]:
+    def hands(self, radiologist_id: str) -> list[Known]:
         """Return the studies that she has been offered, has or reads, and that nobody is about to get."""
         held = sorted(self._hands.get(radiologist_id, ()))
         found = (self.studies.get(uid) for uid in held if uid not in self.reserved)
@@ -276,8 +236,3 @@ class Ledger:
         """Return what may be offered now, or the one study of it."""
         studies = self.studies.values() if only is None else [s for s in [self.studies.get(only)] if s]
         return [self.waiting(s) for s in studies if s.offerable and s.study_uid not in self.reserved]
-
-
-def kind(study: Study) -> str:
-    """Return the kind of a study whose reading minutes are learned together."""
-    return kind_of(study.modality, study.body_part, study.procedure)

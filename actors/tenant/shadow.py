@@ -42,9 +42,9 @@ def pairs(live: Sequence[Choice], tried: Sequence[Choice]) -> list[Pair]:
 def _due(waiting: Waiting, ledger: Ledger, tried: Policy) -> Waiting:
     """Return a study as it would be due had its clock begun under the tried policy."""
     study = ledger.studies.get(waiting.study_uid)
-    if study is None or study.sla is None:
+    if study is None or study.sort is None:
         return waiting
-    return replace(waiting, due_at=due_under(tried, study.sla).timestamp())
+    return replace(waiting, due_at=due_under(tried, study.sort, study.since + study.paused_s))
 
 
 class Shadow:

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
+import msgspec
 from redis.asyncio import Redis
 
 from actors.domain import commands as c
 from actors.domain.errors import ReadingRoomError
 from actors.domain.identity import Principal, radiologist_key, study_key
+from actors.domain.study import Study
 from actors.domain.words import Role
 from actors.local import Local
 from actors.shard import Place
@@ -27,6 +29,9 @@ BOB = Principal("bob", "t", Role.RADIOLOGIST)
 MAX = Principal("max", "t", Role.MANAGER)
 PATIENT = c.Patient("p1", "PHANTOM^Iris", "1", "harbor", "1961-04-12", "F")
 _AGAIN = frozenset({"retry", "expired", "overloaded"})
+# What the doc of a study leaves out: whatever is as it was at first.
+FIRST = {name: msgspec.to_builtins(getattr(Study(""), name)) for name in Study.__struct_fields__}
+
 TENANT = """
 INSERT INTO rr.tenant VALUES ('t', 'Night Group');
 INSERT INTO rr.site VALUES ('t', 'harbor', 'Harbor', NULL, 'harbor');
@@ -111,7 +116,7 @@ class Night:
     async def doc(self, study_uid: str) -> dict[str, Any]:
         async with self._one:
             text = await self.admin.fetchval("SELECT doc FROM rr.study WHERE study_uid = $1", study_uid)
-        return json.loads(text) if text else {"status": "unknown"}
+        return FIRST | json.loads(text) if text else {"status": "unknown"}
 
     async def until(self, study_uid: str, seen: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         async with asyncio.timeout(20):

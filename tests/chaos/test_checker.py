@@ -297,7 +297,7 @@ def a_stream_alerts_twice(h: History) -> None:
 @wrong("rows_are_what_the_journal_says")
 def a_row_is_behind_its_journal(h: History) -> None:
     seen = h.rows[TENANT, BREACHED]
-    h.rows[TENANT, BREACHED] = replace(seen, study=replace(seen.study, assigned_to="r9"))
+    h.rows[TENANT, BREACHED] = replace(seen, study=seen.study.but(assigned_to="r9"))
 
 
 @wrong("rows_are_what_the_journal_says")

@@ -166,7 +166,7 @@ def test_a_clock_may_begin_with_the_order_and_goes_on_when_images_come_under_ano
     images.later(600)
     unit = images.tell(
         c.ImagesArrived("harbor", PATIENT, 1, accession_number="A26-1"),
-        order=URGENT, minted=replace(other.study, study_uid="1.2.4"),
+        order=URGENT, minted=other.study.but(study_uid="1.2.4"),
     )  # fmt: skip
     assert clock(images).started_at == NOW
     assert [s.study_uid for s in unit.studies] == ["1.2.4", "1.2.3"]

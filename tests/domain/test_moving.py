@@ -95,7 +95,7 @@ def test_a_signed_report_stays_as_it_is_and_the_signer_is_told() -> None:
 
 def test_a_final_sibling_is_reopened_and_counted() -> None:
     other = signed().study
-    other = replace(other, study_uid="9.9")
+    other = other.but(study_uid="9.9")
     story = Story().order().images()
     unit = story.tell(merge(), TESS, known=OTHER, left=((other, "Harbor"),))
     assert events(unit)["9.9"] == ["PatientMerged", "Flagged"]
@@ -145,11 +145,11 @@ def test_an_unmerge_gives_back_what_was_hers_and_what_came_since() -> None:
     story = Story().order().images()
     story.tell(merge(), TESS, known=OTHER)
     since, joined, theirs = sibling("7.7", OTHER), sibling("6.6", OTHER), sibling("8.8", OTHER)
-    joined = replace(joined, ordered=True, priors=3, flags=frozenset())
+    joined = joined.but(ordered=True, priors=3, flags=frozenset())
     left = (
         (since, "Harbor"),
         (joined, "Harbor"),
-        (replace(theirs, priors=3), "Harbor"),
+        (theirs.but(priors=3), "Harbor"),
         (sibling("5.5", OTHER, 0), "Harbor"),
     )
     unit = story.tell(
@@ -166,7 +166,7 @@ def test_an_unmerge_gives_back_what_was_hers_and_what_came_since() -> None:
 def test_the_study_that_is_asked_may_be_the_survivors_own() -> None:
     story = Story(Study("8.8"))
     story.tell(c.ImagesArrived("harbor", OTHER, 1))
-    hers = replace(sibling("9.9", OTHER), merged=("p1",))
+    hers = sibling("9.9", OTHER).but(merged=("p1",))
     unit = story.tell(c.UnmergePatient("p1", "two"), TESS, known=PATIENT, left=((hers, "Harbor"),))
     assert events(unit) == {"9.9": ["PatientUnmerged"]}
     assert story.study.patient_id == "p2"
@@ -197,7 +197,7 @@ def moved(story: Story, **where: Any) -> c.MoveStudy:
 def test_a_study_moves_to_another_patient_with_its_order() -> None:
     story = Story().order().images()
     unit = story.tell(
-        moved(story, patient_id="p2"), TESS, known=OTHER, own_order=ORDER, left=((replace(sibling(), priors=1), "Harbor"),),
+        moved(story, patient_id="p2"), TESS, known=OTHER, own_order=ORDER, left=((sibling().but(priors=1), "Harbor"),),
         there=((sibling("8.8", OTHER), "Harbor"),),
     )  # fmt: skip
     assert events(unit) == {"1.2.3": ["StudyMoved"], "8.8": ["PriorsCounted"], "9.9": ["PriorsCounted"]}
@@ -250,7 +250,7 @@ def test_images_without_an_order_move_to_one_of_the_same_patient() -> None:
 
 def test_refusals_of_a_move() -> None:
     story = Story().order().images()
-    busy = replace(sibling("2.25.2", OTHER, 0), images=3)
+    busy = sibling("2.25.2", OTHER, 0).but(images=3)
     for fields, facts, refusal in (
         ({}, {}, BadPayload),
         ({"accession_number": "A26-2", "patient_id": "p2"}, {}, BadPayload),

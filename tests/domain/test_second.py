@@ -56,7 +56,7 @@ def test_a_rule_says_which_studies_are_read_twice(rule: dict[str, Any], fits: bo
 def test_the_lot_takes_its_share_and_the_same_studies_for_the_same_seed() -> None:
     def drawn(seed: int) -> set[int]:
         said = policy({"second_reads": {"double": [{"share": 0.1}], "seed": seed}}).second_reads
-        return {n for n in range(4000) if double(said, replace(CT, study_uid=f"1.2.{n}"))}
+        return {n for n in range(4000) if double(said, CT.but(study_uid=f"1.2.{n}"))}
 
     assert drawn(1) == drawn(1) != drawn(2)
     assert 320 < len(drawn(1)) < 480

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.chaos.model.store import Rules
 
 _LOGS = (actors.mailbox, actors.radiologist.actor, actors.study.actor, actors.tenant.actor)
+_IDS = tuple(
+    f"actors.{place}.uuid7" for place in ("study.lookup", "tenant.actor", "tenant.persons", "tenant.experience")
+)
 _CLOCKS = (
     "actors.mailbox.time", "actors.mailbox.monotonic", "actors.study.actor.monotonic", "actors.tenant.muster.monotonic",
 )  # fmt: skip
@@ -76,7 +79,7 @@ def driven() -> Iterator[_Clock]:
         stack.enter_context(patch("actors.tenant.notices.asyncio", _InTurn()))
         for place in _CLOCKS:
             stack.enter_context(patch(place, clock))
-        for place in ("actors.study.lookup.uuid7", "actors.tenant.actor.uuid7"):
+        for place in _IDS:
             stack.enter_context(patch(place, lambda: f"id-{next(ids)}"))
         yield clock
 

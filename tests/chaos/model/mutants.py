@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import actors.mailbox
 import actors.tenant.actor
-from actors.domain import decide, events, project, reading, sla
+from actors.domain import clocked, decide, events, project, reading, sla
 from actors.domain.facts import Decision
 from actors.study.actor import StudyActor
 from actors.tenant.actor import TenantActor
@@ -69,7 +69,7 @@ def _without(name: str) -> Callable[..., None]:
 
 def _old_news(self: Ledger, study: Any) -> bool:
     known = self.studies.get(study.study_uid)
-    return _learn(self, study if known is None or known.rev <= study.rev else replace(study, rev=known.rev))
+    return _learn(self, study if known is None or known.rev <= study.rev else study.but(rev=known.rev))
 
 
 async def _give_up(self: TenantActor, ledger: Ledger) -> None:
@@ -94,12 +94,13 @@ async def _rows_first(self: TenantActor) -> Ledger:
     if self._ledger is not None:
         return self._ledger
     async with self._world.db.scope([TENANT]) as conn:
-        studies = await hydrate.open_studies(conn, TENANT)
+        studies = [study async for study in hydrate.open_studies(conn, TENANT)]
     await Pause()
     ledger = await _active(self)
     ledger.studies.clear()
     ledger._hands.clear()
-    ledger.know(studies)
+    for study in studies:
+        ledger.learn(study)
     return ledger
 
 
@@ -132,7 +133,7 @@ def _of_any_step(study: Any, command: Any, now: Any, facts: Any) -> Any:
 
 def _again(study: Any, command: Any, now: Any, facts: Any) -> Any:
     if command.name == sla.BREACH and study.sla is not None and study.sla.due_at == command.due_at:
-        return Decision([events.SlaBreached(command.due_at, "again")])
+        return Decision([clocked.SlaBreached(command.due_at, "again")])
     return _timer(study, command, now, facts)
 
 

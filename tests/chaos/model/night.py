@@ -312,13 +312,13 @@ class Night:
             known = ledger.studies.get(study.study_uid)
             if study.open and (known is None or known.rev != study.rev):
                 raise Broken(f"the decider has not heard of {study.study_uid}")
-            if not study.offerable:
+            if known is None or not study.offerable:
                 continue
             for reader in ledger.loaded(self.store.now):
                 load = sum(s.load_of == reader.radiologist_id for s in studies if s.status in LIVE)
                 if load != reader.load:
                     raise Broken(f"the ledger has {reader.load} for {reader.radiologist_id}, who has {load}")
-                if ledger.why_not(ledger.waiting(study), reader, self.store.now) is None:
+                if ledger.why_not(ledger.waiting(known), reader, self.store.now) is None:
                     raise Broken(f"{study.study_uid} waits, and {reader.radiologist_id} is free")
 
     def _offers_end(self) -> None:

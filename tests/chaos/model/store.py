@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import structs
 
 from actors.domain.policy import Policy
 from actors.domain.study import Study, load
@@ -169,7 +170,7 @@ class Store:
                 (TENANT, uid): Seen(load(row.doc), row.rev, row.step, row.status, row.open, row.reader)
                 for uid, (row, _) in self.rows.items()
             },
-            timers=[Armed(*timer) for timer in self.timers.values()],
+            timers=[Armed(*structs.astuple(timer)) for timer in self.timers.values()],
             answers={(TENANT, *key): answer for key, (_, answer) in self.answers.items()},
             caps=list(self.caps),
         )
@@ -193,6 +194,11 @@ class Store:
         if query not in _QUERIES:
             raise NotImplementedError(f"the store of the model does not know this query yet: {query}")
         return _QUERIES[query](self, *args)
+
+    async def cursor(self, query: str, *args: Any, prefetch: int) -> AsyncIterator[dict[str, Any]]:
+        """Yield the rows one after the other."""
+        for row in await self.fetch(query, *args):
+            yield row
 
     async def execute(self, query: str, *args: Any) -> None:
         """Do what a statement does."""
