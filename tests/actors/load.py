@@ -80,7 +80,7 @@ class Load:
             n + 1 for n in range(len(expected["radiologist/r0"]))
         ]
         stored = {
-            r["study_uid"]: json.loads(r["doc"])["images"]
+            r["study_uid"]: json.loads(r["doc"]).get("images", 0)
             for r in await admin.fetch("SELECT study_uid, doc FROM rr.study")
         }
         assert stored == dict(self.images)
