@@ -5,7 +5,7 @@ from __future__ import annotations
 from storage.migrations.script import run_file
 
 revision = "0280"
-down_revision = "0270"
+down_revision = "0275"
 
 
 def upgrade() -> None:
