@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _JPEG = "1.2.840.10008.1.2.4."
 BASELINE, JPEG_LOSSLESS, JPEG_LS, JPEG_2000, HTJ2K = (f"{_JPEG}{end}" for end in ("50", "70", "80", "90", "201"))
-LOSSLESS = frozenset({JPEG_LOSSLESS, JPEG_LS, JPEG_2000, HTJ2K, RLE})
+HTJ2K_RPCL, HTJ2K_ANY = f"{_JPEG}202", f"{_JPEG}203"
+LOSSLESS = frozenset({JPEG_LOSSLESS, JPEG_LS, JPEG_2000, HTJ2K, HTJ2K_RPCL, HTJ2K_ANY, RLE})
 QUALITY = 90
 _BITS = {  # allocated bits that each can hold
     BASELINE: (8,),
@@ -28,10 +29,13 @@ _BITS = {  # allocated bits that each can hold
     JPEG_LS: (8, 16),
     JPEG_2000: (8, 16),
     HTJ2K: (8, 16, 32),
+    HTJ2K_RPCL: (8, 16, 32),
+    HTJ2K_ANY: (8, 16, 32),
     RLE: (8, 16, 32),
 }
 _COLOURS = 3
 _RLE_SEGMENTS = 15
+_THUMBNAIL_BITS = 6  # 64 pixels
 
 
 def writable(shape: Shape, transfer_syntax: str) -> bool:
@@ -101,12 +105,35 @@ def _run_lengths(pixels: NDArray[Any]) -> bytes:
     return head + b"".join(segments)
 
 
+def _high_throughput(pixels: NDArray[Any]) -> bytes:
+    return bytes(imagecodecs.htj2k_encode(pixels, reversible=True, rgb=False))
+
+
+def _by_resolution(pixels: NDArray[Any]) -> bytes:
+    """Return a stream whose smallest image has at most 64 rows and columns, a part a resolution (PS3.5 10.18).
+
+    OpenJPH always writes them in the order of resolutions (RPCL).
+    """
+    halvings = max(max(pixels.shape[:2]) - 1, 1).bit_length() - _THUMBNAIL_BITS
+    made = imagecodecs.htj2k_encode(
+        pixels,
+        reversible=True,
+        rgb=False,
+        resolutions=max(halvings, 1),
+        tlm=True,
+        tilepart=imagecodecs.HTJ2K.TILEPART.RESOLUTIONS,
+    )
+    return bytes(made)
+
+
 _WRITERS: dict[str, Callable[[NDArray[Any]], bytes]] = {
     JPEG_LOSSLESS: lambda pixels: bytes(imagecodecs.jpeg8_encode(_unsigned(pixels), lossless=True, predictor=1)),
     JPEG_LS: lambda pixels: bytes(imagecodecs.jpegls_encode(_unsigned(pixels))),
     JPEG_2000: lambda pixels: bytes(
         imagecodecs.jpeg2k_encode(pixels, codecformat="J2K", reversible=True, level=0, mct=False)
     ),
-    HTJ2K: lambda pixels: bytes(imagecodecs.htj2k_encode(pixels, reversible=True, rgb=False)),
+    HTJ2K: _high_throughput,
+    HTJ2K_RPCL: _by_resolution,
+    HTJ2K_ANY: _high_throughput,  # which may lose; ours does not
     RLE: _run_lengths,
 }

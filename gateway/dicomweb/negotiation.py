@@ -41,7 +41,7 @@ _MADE = {
     "image/jphc": "1.2.840.10008.1.2.4.201",
     "image/dicom-rle": "1.2.840.10008.1.2.5",
 }
-_TARGETS = frozenset({*_MADE.values(), "1.2.840.10008.1.2.4.50"})
+_TARGETS = frozenset({*_MADE.values(), *(f"1.2.840.10008.1.2.4.{end}" for end in ("50", "202", "203"))})
 
 _TOKEN = r"[\w!#$%&'*+.^`|~/-]+"  # noqa: S105 - RFC 9110 5.6.2, and the slash of media types
 _PART = re.compile(rf'\s*(?:({_TOKEN})(?:\s*=\s*("(?:[^"\\]|\\.)*"|{_TOKEN}))?)?\s*(;|,|$)')

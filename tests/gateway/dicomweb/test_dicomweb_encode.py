@@ -61,6 +61,25 @@ def test_what_is_lossless_comes_back_as_it_was(syntax: str, drawn: tuple[np.ndar
     assert space(shape, syntax, encapsulated=True) == shape.photometric
 
 
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (65, 3), (512, 400), (1000, 128), (2049, 5)])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_resolutions_come_in_order_with_their_lengths_down_to_a_thumbnail(size: tuple[int, int], samples: int) -> None:
+    whole = size if samples == 1 else (*size, samples)
+    pixels = np.random.default_rng(3).integers(0, 4000, whole).astype("u2")
+    shape = shape_of(pixels, 12, "RGB" if samples == 3 else "MONOCHROME2")
+    data = encode.encode(pixels, shape, shape.photometric, encode.HTJ2K_RPCL)
+    markers, at = {}, 2
+    while data[at : at + 2] != b"\xff\x90":  # SOT: the first part
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        markers[data[at + 1]] = data[at + 4 : at + 2 + length]
+        at += 2 + length
+    order, halvings = markers[0x52][1], markers[0x52][5]  # COD (ISO/IEC 15444-1 A.6.1)
+    assert order == 2  # RPCL
+    assert max(-(-side // 2**halvings) for side in size) <= 64
+    assert len(markers[0x55]) >= 2 + 4 * (halvings + 1)  # TLM: a length a resolution
+    assert np.array_equal(decode(data, shape, encode.HTJ2K_RPCL, encapsulated=True), pixels)
+
+
 @pytest.mark.parametrize("kind", ["u1", "u2", "i2", "u4"])
 @pytest.mark.parametrize("samples", [1, 3])
 def test_pydicom_reads_our_run_lengths(kind: str, samples: int) -> None:

@@ -121,6 +121,20 @@ async def test_what_a_syntax_cannot_hold_is_refused_and_the_next_wish_is_tried(
     assert (await dicomweb.refusal(at(report), accept=DICOM + encode.JPEG_2000))[0] == 406
 
 
+@pytest.mark.parametrize("syntax", [encode.HTJ2K_RPCL, encode.HTJ2K_ANY])
+async def test_other_high_throughput_forms_are_made_when_they_are_named(
+    dicomweb: Any, make: Make, at: At, syntax: str
+) -> None:
+    image = make("MR_small.dcm")
+    await dicomweb.store(image)
+    [(kind, data)] = await dicomweb.parts(f"{at(image)}/frames/1", f"{PARTS}image/jphc; transfer-syntax={syntax}")
+    assert kind == f"image/jphc; transfer-syntax={syntax}"
+    shape = shape_of(image.pixel_array, 16, "MONOCHROME2")
+    assert np.array_equal(decode(data, shape, syntax, encapsulated=True), image.pixel_array)
+    [(kind, whole)] = await dicomweb.parts(at(image), DICOM + syntax)
+    assert pydicom.dcmread(io.BytesIO(whole)).file_meta.TransferSyntaxUID == syntax
+
+
 async def test_baseline_jpeg_is_made_only_when_it_is_named(dicomweb: Any, make: Make, at: At) -> None:
     image = make("SC_rgb_small_odd.dcm")
     await dicomweb.store(image)
