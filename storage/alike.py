@@ -45,12 +45,10 @@ class Whole:
         """Return what a header has of its own, or None when it is not alike."""
         if not self.header.keys() <= header.keys():
             return None
-        other = self.header.get
-        own = {
-            tag: element
-            for tag, element in header.items()
-            if ((known := other(tag)) is not element and known != element) or tag in _OWN
-        }
+        known = self.header
+        own = {tag: element for tag, element in header.items() if known.get(tag) is not element}
+        own = {tag: element for tag, element in own.items() if known.get(tag) != element}
+        own |= {tag: header[tag] for tag in _OWN if tag in header}
         return own if len(own) <= _MOST * len(header) else None
 
 

@@ -77,14 +77,15 @@ class Disk:
         self._root, self._sync = root, sync
 
     def settle(self, temporary: Path, name: str) -> None:
-        target = self._root / name
+        target = f"{self._root}/{name}"  # no Path, as this is done for every image
+        directory = target.rpartition("/")[0]
         try:
-            temporary.rename(target)
+            os.rename(temporary, target)  # noqa: PTH104
         except FileNotFoundError:
-            self._make(target.parent)
+            self._make(Path(directory))
             temporary.rename(target)
         if self._sync:
-            _sync(target.parent)
+            _sync(directory)
 
     def take(self, name: str, source: BinaryIO) -> None:
         incoming = self._root / INCOMING
@@ -159,7 +160,7 @@ class Disk:
                 _sync(made.parent)
 
 
-def _sync(directory: Path) -> None:
+def _sync(directory: Path | str) -> None:
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
