@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_PATIENCE_S = placement.LOST_S + 1.0
+
 
 class Staff:
     """Reads what is wanted, and dismisses who is not once it holds nothing more. Without the database all stays."""
@@ -28,6 +31,7 @@ class Staff:
         self._db: Database | None = None
         self._dedications: dict[str, int] = {}
         self._serving: list[str] = []
+        self._rooms: list[tuple[float, int]] = []  # for how many common hosts there was room, and when
         self._wanted: dict[str, str] = {}
 
     async def wanted(self) -> dict[str, str]:
@@ -43,9 +47,15 @@ class Staff:
         if self._settings.shard_hosts:
             self._wanted = common(self._settings.shard_hosts) | own
         else:  # a machine that is lost takes its hosts with it, whatever their numbers: those that serve go on
-            room = max(1, await asyncio.to_thread(units) - len(own))
+            room = self._room(max(1, await asyncio.to_thread(units) - len(own)))
             self._wanted = dict.fromkeys(names(room, self._serving), "") | own
         return self._wanted
+
+    def _room(self, now: int) -> int:
+        """Return the most there was of late: Ray gives a machine up before it is known which hosts went with it."""
+        at = monotonic()
+        self._rooms = [(when, room) for when, room in self._rooms if when > at - _PATIENCE_S] + [(at, now)]
+        return max(room for _, room in self._rooms)
 
     async def done(self) -> list[str]:
         """Ask hosts that are not wanted to hand over, and return those that have."""

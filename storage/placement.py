@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from storage.pool import Connection
 
 LOST_S = 7.0  # a host that was not heard of for so long has lost its shards
-_LATELY_S = 3.0  # whoever lives was heard of; before Ray gives a machine up
 
 REGISTER = """
 INSERT INTO rr.shard_host AS h (host, tenant_id, node, pid) VALUES ($1, $2, $3, $4)
@@ -37,8 +36,8 @@ SELECT host, tenant_id, node, pid, epoch, leaving OR surplus AS leaving, started
   FROM rr.shard_host ORDER BY host
 """
 SERVING = """
-SELECT host FROM rr.shard_host WHERE tenant_id = '' AND seen_at > now() - make_interval(secs => $1)
- ORDER BY seen_at < now() - make_interval(secs => $2), host COLLATE "C"
+SELECT host FROM rr.shard_host
+ WHERE tenant_id = '' AND seen_at > now() - make_interval(secs => $1) ORDER BY host COLLATE "C"
 """
 DEDICATIONS = "SELECT tenant_id, hosts FROM rr.dedication ORDER BY tenant_id"
 FILL = """
@@ -121,8 +120,8 @@ async def hosts(conn: Connection) -> list[Registered]:
 
 
 async def serving(conn: Connection) -> list[str]:
-    """Return the hosts that serve everybody, those last that may just have been lost."""
-    return [r["host"] for r in await conn.fetch(SERVING, LOST_S, _LATELY_S)]
+    """Return the hosts that serve everybody and live."""
+    return [r["host"] for r in await conn.fetch(SERVING, LOST_S)]
 
 
 async def dedications(conn: Connection) -> dict[str, int]:

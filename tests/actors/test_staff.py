@@ -10,6 +10,7 @@ import pytest
 from actors.local import Local
 from readingroom import staff as module
 from readingroom.staff import Staff
+from storage import placement
 from tests.actors.load import Load, until_spread
 from tests.actors.night import at_work, place
 
@@ -42,15 +43,20 @@ async def test_a_host_too_many_is_dismissed_once_it_holds_nothing(fresh: Setting
 async def test_a_machine_that_is_lost_takes_its_hosts_with_it_and_the_others_go_on_under_their_names(
     fresh: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "units", lambda: 2)  # what Ray says once it has given the machine up, after 5 s
+    monkeypatch.setattr(placement, "LOST_S", 3.0)
+    monkeypatch.setattr(module, "_PATIENCE_S", 4.0)
+    monkeypatch.setattr(module, "units", lambda: 4)
     fresh.shard_hosts = 0
     local, staff, left = Local(place(fresh), hosts=4), Staff(fresh), set[str]()
     async with at_work(fresh, local) as night:
         await until_spread(night, h0=16, h1=16, h2=16, h3=16)
         for name in ("0", "1"):
             monkeypatch.setattr(local.hosts[name].tenure, "_look", asyncio.Event().wait)
-        await asyncio.sleep(1)  # the look that was under way
-        await night.rows("UPDATE rr.shard_host SET seen_at = now() - interval '5 s' WHERE host IN ('0', '1')")
+        assert set(await staff.wanted()) == {"0", "1", "2", "3"}
+        monkeypatch.setattr(
+            module, "units", lambda: 2
+        )  # Ray has given the machine up; its hosts still have their lease
+        assert set(await staff.wanted()) == {"0", "1", "2", "3"}
         async with asyncio.timeout(30):
             while left != {"0", "1"}:
                 await asyncio.sleep(0.1)
