@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
 
 _UNAUTHENTICATED, _REFUSED = 401, 400
+_BEGIN = frozenset({"/api/auth/login", "/api/auth/refresh"})
 
 
 class SessionEnded(Exception):
@@ -21,6 +23,7 @@ class Session:
         self.me: dict[str, Any] = {}
         self._refresh = ""
         self._http: aiohttp.ClientSession | None = None
+        self._renewing = asyncio.Lock()
 
     async def login(self, email: str, password: str, tenant: str | None) -> None:
         """Begin a session.
@@ -32,7 +35,21 @@ class Session:
         self._take(await self.checked("POST", "/api/auth/login", body))
 
     async def rest(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """Call the REST interface as this person; return status and body."""
+        """Call the REST interface as this person, refreshing the session when need be; return status and body."""
+        used = self.token
+        status, answer = await self._call(method, path, body, headers)
+        if status == _UNAUTHENTICATED and self._refresh and path not in _BEGIN:
+            await self._renew(used)
+            return await self._call(method, path, body, headers)
+        return status, answer
+
+    async def _renew(self, used: str | None) -> None:
+        """Refresh the session, unless another call has done so meanwhile: a refresh token is good for once."""
+        async with self._renewing:
+            if self.token == used:
+                self._take(await self.checked("POST", "/api/auth/refresh", {"refresh_token": self._refresh}))
+
+    async def _call(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
         if self._http is None:
             self._http = aiohttp.ClientSession()
         if self.token:
@@ -61,13 +78,7 @@ class Session:
         Raises:
             SessionEnded: it cannot be refreshed.
         """
-        try:
-            answer = await self.checked("POST", "/api/auth/socket-ticket")
-        except SessionEnded:
-            if not self._refresh:
-                raise
-            self._take(await self.checked("POST", "/api/auth/refresh", {"refresh_token": self._refresh}))
-            answer = await self.checked("POST", "/api/auth/socket-ticket")
+        answer = await self.checked("POST", "/api/auth/socket-ticket")
         return str(answer["ticket"])
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from actors.domain.errors import Unauthenticated
 from actors.domain.words import Role
 from gateway.auth import COOKIE
+from readingroom.demo.session import Session
 from storage import admin, credentials, sessions
 from storage.admin import Person
 from storage.credentials import digest
@@ -127,6 +128,20 @@ async def test_refresh_rotates_and_reuse_ends_the_login(rest: World) -> None:
     for token in (first["access_token"], second["access_token"]):
         assert (await rest.get("/api/auth/me", headers=bearer(token))).code == "unauthenticated"
     assert (await rest.post("/api/auth/refresh", {"refresh_token": second["refresh_token"]})).status == 401
+
+
+async def test_a_client_whose_token_ran_out_refreshes_it_once_and_goes_on(rest: World) -> None:
+    person = Session(rest.url)
+    await person.login("ada@example.org", PASSWORD, None)
+    try:
+        before = person.token
+        await rest.sql("UPDATE rr.token SET expires_at = now() WHERE kind = 'access'")
+        await asyncio.sleep(0.6)  # gateways remember a token half a second
+        said = await asyncio.gather(*(person.rest("GET", "/api/auth/me") for _ in range(3)))
+        assert [status for status, _ in said] == [200] * 3
+        assert person.token != before
+    finally:
+        await person.close()
 
 
 async def test_an_access_token_does_not_refresh(rest: World) -> None:
