@@ -38,10 +38,16 @@ async def policy(conn: Connection, tenant_id: str) -> dict[str, Any] | None:
     return None if row is None else dict(row) | {"modalities": msgspec.json.decode(row["modalities"])}
 
 
-async def keep(
-    conn: Connection, tenant_id: str, years: float | None, modalities: dict[str, float], until_age: int | None
+async def keep(  # noqa: PLR0913 - a row
+    conn: Connection,
+    tenant_id: str,
+    years: float | None,
+    modalities: dict[str, float],
+    until_age: int | None,
+    *,
+    by: str | None = None,
 ) -> None:
-    """Set how many years after the last change studies go; None keeps them for ever.
+    """Set how many years after the last change studies go; None keeps them for ever. ``by`` is who did it, where known.
 
     Raises:
         BadPayload: a number of years that is not positive.
@@ -52,11 +58,17 @@ async def keep(
         await conn.execute(_FOREVER, tenant_id)
     else:
         await conn.execute(_SET, tenant_id, years, msgspec.json.encode(modalities).decode(), until_age)
-    await access.record(conn, tenant_id, None, "retention_changed", tenant_id)
+    await access.record(conn, tenant_id, by, "retention_changed", tenant_id)
 
 
-async def place(
-    conn: Connection, tenant_id: str, reason: str, *, study_uid: str | None = None, patient_id: str | None = None
+async def place(  # noqa: PLR0913 - a row
+    conn: Connection,
+    tenant_id: str,
+    reason: str,
+    *,
+    study_uid: str | None = None,
+    patient_id: str | None = None,
+    by: str | None = None,
 ) -> str:
     """Put a study, or all that is a patient's now or later, on hold; return the hold's id.
 
@@ -67,11 +79,11 @@ async def place(
         raise BadPayload("Give a reason.", {"field": "reason"})
     hold_id = str(uuid7())
     await conn.execute(_HOLD, tenant_id, hold_id, study_uid, patient_id, reason)
-    await access.record(conn, tenant_id, None, "hold_placed", hold_id)
+    await access.record(conn, tenant_id, by, "hold_placed", hold_id)
     return hold_id
 
 
-async def lift(conn: Connection, tenant_id: str, hold_id: str, reason: str) -> None:
+async def lift(conn: Connection, tenant_id: str, hold_id: str, reason: str, *, by: str | None = None) -> None:
     """End a hold; its row stays.
 
     Raises:
@@ -82,7 +94,7 @@ async def lift(conn: Connection, tenant_id: str, hold_id: str, reason: str) -> N
         raise BadPayload("Give a reason.", {"field": "reason"})
     if await conn.fetchval(_LIFT, tenant_id, hold_id, reason) is None:
         raise NotFound("There is no such hold, or it was lifted.")
-    await access.record(conn, tenant_id, None, "hold_lifted", hold_id)
+    await access.record(conn, tenant_id, by, "hold_lifted", hold_id)
 
 
 async def holds(conn: Connection, tenant_id: str) -> list[dict[str, Any]]:

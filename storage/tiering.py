@@ -215,7 +215,7 @@ async def forget(conn: Connection, tenant_id: str) -> None:
     await conn.execute(FORGOTTEN, tenant_id)
 
 
-async def keep(conn: Connection, tenant_id: str, days: float | None) -> None:
+async def keep(conn: Connection, tenant_id: str, days: float | None, *, by: str | None = None) -> None:
     """Set after how many days without change or opening a closed study's files go to the cold tier; None: never.
 
     Raises:
@@ -227,7 +227,7 @@ async def keep(conn: Connection, tenant_id: str, days: float | None) -> None:
         await conn.execute(_SET, tenant_id, days)
     else:
         raise BadPayload("days: a positive number.", {"field": "days"})
-    await access.record(conn, tenant_id, None, "tiering_changed", tenant_id)
+    await access.record(conn, tenant_id, by, "tiering_changed", tenant_id)
 
 
 async def shown(conn: Connection, tenant_id: str) -> dict[str, Any]:

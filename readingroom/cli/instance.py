@@ -37,6 +37,7 @@ Data = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel="Where")]
 TenantName = Annotated[str, typer.Option(help="The reading group, by id or name.")]
+ByWhom = Annotated[str | None, typer.Option("--as", help="Who does this, by e-mail: named in the audit.")]
 SiteNames = Annotated[list[str] | None, typer.Option("--site", help="A site, by id or name; repeat for several.")]
 
 
@@ -51,6 +52,14 @@ class Hand:
     async def tenant(self, named: str) -> str:
         """Return a group's id."""
         return await admin.tenant(self.conn, named)
+
+    async def person(self, email: str | None) -> str | None:
+        """Return the id of who does this, None when nobody is named.
+
+        Raises:
+            NotFound: there is no such person.
+        """
+        return None if email is None else await admin.person(self.conn, email)
 
     async def tenants(self) -> list[str]:
         """Return every group's id."""

@@ -10,7 +10,7 @@ import typer
 
 from actors.domain.patient import patient_id
 from readingroom.cli import instance
-from readingroom.cli.instance import AsJson, Data, Hand, TenantName, act, refuse, say
+from readingroom.cli.instance import AsJson, ByWhom, Data, Hand, TenantName, act, refuse, say
 from storage import admin, holds
 from storage.eraser import Eraser
 from storage.objects import object_store
@@ -85,6 +85,7 @@ def keep(  # noqa: PLR0913 - options
     years: Annotated[float | None, typer.Option(help="Years after the last change; without it: for ever.")] = None,
     modality: Annotated[list[str] | None, typer.Option(help="Other years for one, as MG=20; repeat.")] = None,
     until_age: Annotated[int | None, typer.Option(help="Nothing goes before the patient is so old.")] = None,
+    by: ByWhom = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,7 +100,7 @@ def keep(  # noqa: PLR0913 - options
 
     async def work(hand: Hand) -> str:
         tenant_id = await hand.tenant(tenant)
-        await holds.keep(hand.conn, tenant_id, years, own, until_age)
+        await holds.keep(hand.conn, tenant_id, years, own, until_age, by=await hand.person(by))
         return tenant_id
 
     say(act(data, work), as_json=as_json)
@@ -116,6 +117,7 @@ def add(  # noqa: PLR0913 - options
     mrn: Annotated[str | None, typer.Option(help="Patient's number: all that is hers, also later.")] = None,
     issuer: Annotated[str | None, typer.Option(help="Issuer of the number.", show_default="the site's")] = None,
     site: Annotated[str, typer.Option(help="Whose number, when no issuer is named.")] = admin.MAIN,
+    by: ByWhom = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -129,17 +131,26 @@ def add(  # noqa: PLR0913 - options
         if mrn is not None:
             place = await admin.site(hand.conn, tenant_id, site)
             whose = patient_id(tenant_id, issuer or await holds.issuer(hand.conn, tenant_id, place), mrn)
-        return await holds.place(hand.conn, tenant_id, reason, study_uid=study, patient_id=whose)
+        who = await hand.person(by)
+        return await holds.place(hand.conn, tenant_id, reason, study_uid=study, patient_id=whose, by=who)
 
     say(act(data, work), as_json=as_json)
 
 
 @hold.command("lift", epilog="Example: readingroom admin hold lift HOLD --tenant north-star --reason settled")
-def lift(hold_id: str, *, tenant: TenantName, reason: Reason, data: Data = None, as_json: AsJson = False) -> None:
+def lift(  # noqa: PLR0913 - options
+    hold_id: str,
+    *,
+    tenant: TenantName,
+    reason: Reason,
+    by: ByWhom = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
     """End a hold."""
 
     async def work(hand: Hand) -> str:
-        await holds.lift(hand.conn, await hand.tenant(tenant), hold_id, reason)
+        await holds.lift(hand.conn, await hand.tenant(tenant), hold_id, reason, by=await hand.person(by))
         return hold_id
 
     say(act(data, work), as_json=as_json)

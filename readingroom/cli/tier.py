@@ -10,7 +10,7 @@ import typer
 
 from gateway.ingest.mover import Mover, NotMoved
 from readingroom.cli import instance
-from readingroom.cli.instance import AsJson, Data, Hand, TenantName, act, refuse, say
+from readingroom.cli.instance import AsJson, ByWhom, Data, Hand, TenantName, act, refuse, say
 from storage import tiering
 from storage.objects import object_store
 from storage.pool import Database
@@ -77,6 +77,7 @@ def keep(
     *,
     tenant: TenantName,
     days: Annotated[float | None, typer.Option(help="Days without change or opening; without it: never.")] = None,
+    by: ByWhom = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -86,7 +87,7 @@ def keep(
 
     async def work(hand: Hand) -> str:
         tenant_id = await hand.tenant(tenant)
-        await tiering.keep(hand.conn, tenant_id, days)
+        await tiering.keep(hand.conn, tenant_id, days, by=await hand.person(by))
         return tenant_id
 
     say(act(data, work), as_json=as_json)

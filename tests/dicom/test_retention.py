@@ -230,6 +230,18 @@ async def test_the_command_line_sets_holds_and_shows_what_would_go(kept: Kept, m
     assert (await run("hold", "lift", hold.strip(), "--tenant", "north", "--reason", "settled"))[0] == 0
     assert json.loads((await run("hold", "list", "--tenant", "north", "--json"))[1]) == {"holds": []}
     assert (await run("hold", "add", "--tenant", "north", "--reason", "x"))[0] == 2
+    await kept.world.conn.execute(
+        "INSERT INTO rr.person (user_id, email, name, password_hash) VALUES ('ada', 'ada@example.org', 'Ada', '')"
+    )
+    named = ("--tenant", "north", "--reason", "by whom", "--as", "Ada@example.org")
+    code, hold = await run("hold", "add", "--study", old, *named)
+    assert (code, (await run("hold", "lift", hold.strip(), *named))[0]) == (0, 0)
+    acts = await kept.world.rows(
+        "SELECT user_id, act FROM rr.access WHERE subject = $1 ORDER BY access_id", hold.strip()
+    )
+    assert [tuple(one.values()) for one in acts] == [("ada", "hold_placed"), ("ada", "hold_lifted")]
+    code, said = await run("hold", "add", "--study", old, *named[:-1], "nobody@example.org")
+    assert (code, "nobody@example.org" in said) == (2, True)
     assert (await run("retention", "set", "--tenant", "north", "--modality", "MG"))[0] == 2
     assert (await run("retention", "set", "--tenant", "north"))[0] == 0
     assert "north: for ever" in (await run("retention"))[1]
