@@ -231,7 +231,7 @@ class Statement:
         values = match.values
         match match.kind:
             case "any":
-                yield f"\n   AND {column} = ANY({self.put(list(values))}::text[])"
+                yield self._one_of(column, values)
             case "number":
                 yield (
                     f"\n   AND CASE WHEN {column} ~ '{_NUMERAL}'"
@@ -248,9 +248,15 @@ class Statement:
             case _:
                 yield from self._text(column, values)
 
+    def _one_of(self, column: str, values: tuple[str, ...]) -> str:
+        """Return the condition; of one value as such, as plans take an array for many."""
+        if len(values) == 1:
+            return f"\n   AND {column} = {self.put(values[0])}::text"
+        return f"\n   AND {column} = ANY({self.put(list(values))}::text[])"
+
     def _text(self, column: str, values: tuple[str, ...]) -> Iterator[str]:
         if not any(wild(value) for value in values):
-            yield f"\n   AND {column} = ANY({self.put(list(values))}::text[])"
+            yield self._one_of(column, values)
             return
         if len(values) == 1 and (start := prefix(values[0])):
             yield f"\n   AND {column} >= {self.put(start)} AND {column} < {self.put(start + chr(0x10FFFF))}"

@@ -101,11 +101,12 @@ def file_key(head: bytes, study_key: bytes) -> bytes:
 
 
 class Room:
-    """What so many segments at a time are read and decrypted into, again and again."""
+    """What so many segments at a time are read and decrypted into, again and again; those ``beside`` are read in turn."""
 
-    def __init__(self, segments: int) -> None:
+    def __init__(self, segments: int, beside: Room | None = None) -> None:
         self.segments = segments
-        self.sealed, self.plain = memoryview(bytearray(segments * _SEALED)), memoryview(bytearray(segments * SEGMENT))
+        self.sealed: memoryview = memoryview(bytearray(segments * _SEALED)) if beside is None else beside.sealed
+        self.plain = memoryview(bytearray(segments * SEGMENT))
 
     def holds(self, start: int, stop: int) -> bool:
         """Whether a span is one piece in here."""

@@ -136,13 +136,22 @@ class Reader:
         self._sampler.read(who.tenant_id, [place])
         return place, header
 
+    async def described(self, who: Principal, *uids: str) -> list[tuple[dicom.Stored, str]]:
+        """Return where the instances below a study, series or instance lie, each with its header.
+
+        Raises:
+            NotFound: none in view.
+        """
+        places, headers = await self._look(who, uids, dicom.stored, dicom.headers)
+        return list(zip(places, headers, strict=True))
+
     async def _look(self, who: Principal, uids: tuple[str, ...], *finders: Callable[..., Awaitable[Any]]) -> list[Any]:
         if not all(uid.isascii() and uid.isprintable() for uid in uids):
             raise NotFound
         if not who.user_id:
             raise Forbidden
         noted = self._openings.noted(who, uids[0])
-        async with self._db.view(who, only_read=noted) as conn:
+        async with self._db.view(who, only_read=noted, snapshot=len(finders) > 1) as conn:
             found = [await find(conn, who, *uids) for find in finders]
             if not found[0]:
                 raise NotFound

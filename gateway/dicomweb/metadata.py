@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from gateway.dicomweb import colours
 from gateway.dicomweb.answer import tagged, unchanged, whole
 from gateway.dicomweb.negotiation import JSON, want_json
+from gateway.dicomweb.problem import NotAcceptable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -72,8 +74,12 @@ class Metadata:
         """Give the headers in order, as DICOM JSON."""
         given = request.match_info
         uids = tuple(given[name] for name in ("study", "series", "instance") if name in given)
-        body: Body = await self._body(who, uids, f"{request.scheme}://{request.host}/dicom-web/studies/")
-        want_json(request)
+        base = f"{request.scheme}://{request.host}/dicom-web/studies/"
+        edition = await self._reader.edition(who, *uids) if len(uids) < _INSTANCE else ""
+        syntax = want_json(request)
+        body: Body = await (
+            self._body(who, uids, edition, base) if syntax is None else self._told(who, uids, base, syntax)
+        )
         headers = dict(body.headers)
         if (answer := unchanged(request, headers)) is not None:
             return answer
@@ -83,20 +89,37 @@ class Metadata:
             data = await self._packed(headers["ETag"], data)
         return await whole(request, headers, data)
 
-    async def _body(self, who: Principal, uids: tuple[str, ...], base: str) -> Body:
-        """Return the answer; whether it may be seen is asked each time, what it says only after a change.
+    async def _body(self, who: Principal, uids: tuple[str, ...], edition: str, base: str) -> Body:
+        """Return the answer; whether it may be seen was asked, what it says is asked only after a change.
 
         Raises:
             NotFound: not in view.
         """
-        if len(uids) == _INSTANCE:
+        if not edition:
             return Body(_made(await self._reader.headers(who, *uids), base))
-        key = (who.tenant_id, uids, base, await self._reader.edition(who, *uids))
+        key = (who.tenant_id, uids, base, edition)
         body = self._kept.get(key)
         if body is None:
             body = Body(_made(await self._reader.headers(who, *uids), base))
             self._kept.put(key, body, len(body.data))
         return body
+
+    async def _told(self, who: Principal, uids: tuple[str, ...], base: str, syntax: str) -> Body:
+        """Return the headers as they describe frames in a transfer syntax.
+
+        Raises:
+            NotFound: not in view.
+            NotAcceptable: none are made in it.
+        """
+        found = await self._reader.described(who, *uids)
+        if syntax not in colours.MADE and any(place.transfer_syntax != syntax for place, _ in found):
+            raise NotAcceptable(
+                f"Frames are not available in {syntax}.", {"field": "Accept", "transfer_syntax": syntax}
+            )
+        headers: list[dict[str, Any]] = msgspec.json.decode(_made([text for _, text in found], base))
+        for header, (place, _) in zip(headers, found, strict=True):
+            colours.tell(header, place, syntax)
+        return Body(msgspec.json.encode(headers))
 
     async def _packed(self, tag: str, body: bytes) -> bytes:
         packed = self._kept.get(tag)
@@ -107,7 +130,8 @@ class Metadata:
 
 
 def _made(headers: list[str], base: str) -> bytes:
-    return ("[" + ",".join(_with_uris(text, base) for text in headers) + "]").encode()
+    whole = "[" + ",".join(_with_uris(text, base) for text in headers) + "]"
+    return msgspec.json.format(whole.encode(), indent=-1)  # an eighth of it is spaces
 
 
 def _with_uris(text: str, base: str) -> str:

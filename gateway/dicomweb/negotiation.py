@@ -106,15 +106,16 @@ def media_of(transfer_syntax: str) -> str:
     return _OF_SYNTAX.get(transfer_syntax, OCTETS)
 
 
-def want_json(request: web.Request) -> None:
-    """Check that DICOM JSON is accepted.
+def want_json(request: web.Request) -> str | None:
+    """Return the transfer syntax that DICOM JSON is to describe images in; None: the stored one (PS3.18 8.7.3.5).
 
     Raises:
-        NotAcceptable: only something else is.
+        NotAcceptable: something else is accepted only.
     """
     for range_ in accepted(request):
         if range_.media in ("*/*", "application/*", "application/json", JSON):
-            return
+            syntax = range_.param("transfer-syntax")
+            return None if syntax == "*" else syntax
     raise NotAcceptable(f"This is available as {JSON}.", {"field": "Accept"})
 
 

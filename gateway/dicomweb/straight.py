@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
@@ -17,12 +18,14 @@ from aiohttp.helpers import rfc822_formatted_time
 from gateway.headers import HARDENED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
+    from concurrent.futures import Future
     from typing import TypeAlias
 
     Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _PATIENCE_MS = 10  # that a thread waits for a client; after that the event loop does
+_READERS = ThreadPoolExecutor(2, "reading")
 _HARDENED = "".join(f"{name}: {value}\r\n" for name, value in HARDENED.items())
 
 
@@ -113,11 +116,12 @@ def _written(fd: int, buffers: Sequence[Buffer]) -> Sequence[Buffer]:
 
 
 class _Pouring:
-    """Writes groups of buffers, each made when its turn comes."""
+    """Writes groups of buffers; while one is written, the next is made by another thread."""
 
-    def __init__(self, fd: int, groups: Iterator[Sequence[Buffer]]) -> None:
+    def __init__(self, fd: int, groups: Generator[Sequence[Buffer], None, None]) -> None:
         self._fd, self._groups = fd, groups
         self._left: Sequence[Buffer] = ()
+        self._ahead: Future[Sequence[Buffer] | None] | None = None
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
         self.stopped = False
@@ -126,18 +130,29 @@ class _Pouring:
         """Write until all is written, else until the client takes nothing for a moment; return whether all is (blocking)."""
         while not self.stopped:
             if not self._left:
-                group = next(self._groups, None)
+                group = (self._ahead or self._read()).result()
                 if group is None:
                     return True
-                self._left = group
+                self._left, self._ahead = group, self._read()
             self._left = _written(self._fd, self._left)
             if self._left and not self._poll.poll(_PATIENCE_MS):
                 break
         return False
 
+    def end(self) -> None:
+        """Let go of what was not written (blocking)."""
+        if self._ahead is not None:
+            self._ahead.exception()
+        self._groups.close()
 
-async def pour(request: web.Request, groups: Iterator[Sequence[Buffer]]) -> None:
-    """Write groups of buffers straight to a connection, each read and decrypted in a thread when its turn comes.
+    def _read(self) -> Future[Sequence[Buffer] | None]:
+        return _READERS.submit(next, self._groups, None)
+
+
+async def pour(request: web.Request, groups: Generator[Sequence[Buffer], None, None]) -> None:
+    """Write groups of buffers straight to a connection; each is made in a thread, and good until the next but one is.
+
+    A client that takes them slowly holds no thread.
 
     Raises:
         ConnectionResetError: the client is gone.
@@ -149,8 +164,8 @@ async def pour(request: web.Request, groups: Iterator[Sequence[Buffer]]) -> None
     pouring = _Pouring(fd, groups)
     job: asyncio.Task[bool] | None = None
     try:
-        if transport.get_write_buffer_size():  # of the answer before
-            await _writable(fd)
+        while transport.get_write_buffer_size():  # noqa: ASYNC110 - of the answer before; nobody tells when it is gone
+            await asyncio.sleep(_PATIENCE_MS / 1000)
         while True:
             job = asyncio.create_task(asyncio.to_thread(pouring.some))
             if await asyncio.shield(job):
@@ -160,6 +175,7 @@ async def pour(request: web.Request, groups: Iterator[Sequence[Buffer]]) -> None
         pouring.stopped = True
         if job is not None:
             await asyncio.gather(job, return_exceptions=True)
+        await asyncio.to_thread(pouring.end)
         os.close(fd)
 
 

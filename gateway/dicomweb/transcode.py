@@ -180,7 +180,7 @@ def _put(
     if layout.shape.samples > 1:
         data.PlanarConfiguration = 0
         data.PhotometricInterpretation = space(layout.shape, place.transfer_syntax, encapsulated=layout.encapsulated)
-        if data.PhotometricInterpretation == "YBR_FULL_422":  # decoded to full pixels
+        if data.PhotometricInterpretation == "YBR_FULL_422":  # decoded to full pixels, big endian ones too
             data.PhotometricInterpretation = "YBR_FULL"
 
 

@@ -16,10 +16,10 @@ from gateway.dicomweb.problem import BadRequest, NotAcceptable
 from gateway.dicomweb.ranges import ACCEPTED, content_range, part, span
 from gateway.dicomweb.straight import Sent, head, plain, pour
 from gateway.dicomweb.transcode import OF_INSTANCES, UNENCODED
-from storage.sealed import Room
+from storage.sealed import SEGMENT, Room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from typing import BinaryIO
 
     from actors.domain.identity import Principal
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from storage.objects import ObjectStore
 
 _CHUNK, _WHOLE = 1 << 18, 4 << 20  # bytes read at a time; read at once
-_SEGMENTS = 4  # decrypted at a time: they and what is made of them fit into a core's second cache
+_SEGMENTS = 8  # decrypted at a time
+_PIECE = _SEGMENTS * SEGMENT
+_PIECES, _SMALL = 6, 200  # pieces, and smaller ones, that are written at a time: 3 MB or more
 
 
 def _uids(request: web.Request) -> tuple[str, ...]:
@@ -42,20 +44,6 @@ def _uids(request: web.Request) -> tuple[str, ...]:
 def _heading(many: Multipart, place: Stored, size: int, transfer_syntax: str | None = None) -> bytes:
     location = f"/dicom-web/studies/{place.study_uid}/series/{place.series_uid}/instances/{place.sop_uid}"
     return many.head(f"{DICOM}; transfer-syntax={transfer_syntax or place.transfer_syntax}", size, location)
-
-
-def _read(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield a file as received.
-
-    Raises:
-        ConnectionResetError: it is shorter than its row says.
-    """
-    while size:
-        chunk = file.read(min(_CHUNK, size))
-        if not chunk:
-            raise ConnectionResetError("a stored file is shorter than its row says")
-        yield chunk
-        size -= len(chunk)
 
 
 class Wado:
@@ -126,17 +114,34 @@ class Wado:
             raise
         return Sent(request)
 
-    def _groups(self, many: Multipart, places: list[Stored], before: bytes) -> Iterator[Sequence[Buffer]]:
-        """Yield what is written of an answer, by pieces (blocking)."""
-        room = Room(_SEGMENTS)
+    def _groups(self, many: Multipart, places: list[Stored], before: bytes) -> Generator[Sequence[Buffer], None, None]:
+        """Yield what is written of an answer, some buffers at a time, each good until the next but one (blocking)."""
+        first = Room(_SEGMENTS)
+        rooms = [[Room(_SEGMENTS, beside=first) for _ in range(_PIECES)] for _ in range(2)]
+        batch: list[Buffer] = [before]
+        used = small = turn = 0
         for place in places:
-            before += _heading(many, place, place.size)
+            batch.append(_heading(many, place, place.size))
             with self._store.open(place.path) as file:
-                for piece in self._store.pieces(file, (0, place.size), room) or _read(file, place.size):
-                    yield before, piece
-                    before = b""
-            before = b"\r\n"
-        yield (before + many.end,)
+                for start in range(0, place.size, _PIECE):
+                    piece = self._piece(file, start, min(_PIECE, place.size - start), rooms[turn][used])
+                    if len(piece) > SEGMENT:
+                        used += 1
+                    else:
+                        piece, small = bytes(piece), small + 1  # whole files, or what is left of one
+                    batch.append(piece)
+                    if used == _PIECES or small == _SMALL:
+                        yield batch
+                        batch, used, small, turn = [], 0, 0, 1 - turn
+            batch.append(b"\r\n")
+        yield [*batch, many.end]
+
+    def _piece(self, file: BinaryIO, start: int, size: int, room: Room) -> Buffer:
+        pieces = self._store.pieces(file, (start, size), room)
+        data = file.read(size) if pieces is None else next(pieces)
+        if len(data) < size:
+            raise ConnectionResetError("a stored file is shorter than its row says")
+        return data
 
     async def _rewritten(self, place: Stored, form: Form) -> bytes | None:
         """Return the bytes of an instance that is transcoded, or of a study kept apart; None for all others."""

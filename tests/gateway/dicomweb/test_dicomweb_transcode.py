@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
 from gateway.dicomweb import encode
-from gateway.dicomweb.decode import decode
+from gateway.dicomweb.decode import decode, to_rgb
 from gateway.dicomweb.transcode import UNENCODED
 from tests.gateway.dicomweb.test_dicomweb_encode import shape_of
 from tests.gateway.dicomweb.test_dicomweb_retrieve import NATIVE, spoil
@@ -156,3 +157,49 @@ async def test_a_changed_source_is_told_of_and_never_transcoded(
     spoil(tmp_path)
     for path, accept in ((f"{at(image)}/frames/1", f"{PARTS}image/jls"), (at(image), DICOM + encode.JPEG_LS)):
         assert await dicomweb.refusal(path, accept=accept) == (500, "error")
+
+
+COLOURS = (
+    "examples_ybr_color.dcm", "SC_rgb_dcmtk_+eb+cy+n1.dcm", "SC_rgb_dcmtk_+eb+cr.dcm", "GDCMJ2K_TextGBR.dcm",
+    "SC_rgb_jpeg_gdcm.dcm", "SC_rgb_rle.dcm", "SC_ybr_full_422_uncompressed.dcm", "SC_rgb_small_odd_big_endian.dcm",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COLOURS)
+async def test_metadata_describe_the_colours_of_the_frames_that_are_asked_for(
+    dicomweb: Any, make: Make, at: At, name: str
+) -> None:
+    image = make(name)
+    await dicomweb.store(image)
+    async with dicomweb.get(f"{at(image)}/frames/1/rendered", accept="image/png") as answer:
+        shown = imagecodecs.png_decode(await answer.read())
+    assert await _colours(dicomweb, at(image)) == image.PhotometricInterpretation
+    assert await _colours(dicomweb, at(image), "*") == image.PhotometricInterpretation
+    for syntax in (encode.JPEG_LS, "1.2.840.10008.1.2.1"):
+        said = await _colours(dicomweb, at(image), syntax)
+        [(_, data)] = await dicomweb.parts(
+            f"{at(image)}/frames/1", f"{PARTS}application/octet-stream; transfer-syntax={syntax}"
+        )
+        shape = shape_of(np.empty(shown.shape, np.uint8), 8, said)
+        found = decode(data, shape, syntax, encapsulated=syntax == encode.JPEG_LS)
+        assert np.abs(to_rgb(found, said, 8).astype(int) - shown).mean() < 1, (syntax, said)
+        [(_, whole)] = await dicomweb.parts(at(image), DICOM + syntax)
+        assert pydicom.dcmread(io.BytesIO(whole)).PhotometricInterpretation == said
+    if image.file_meta.TransferSyntaxUID != encode.BASELINE:
+        assert await _colours(dicomweb, at(image), encode.BASELINE) == "YBR_FULL_422"
+
+
+async def _colours(dicomweb: Any, path: str, syntax: str | None = None) -> str:
+    accept = "application/dicom+json" + (f"; transfer-syntax={syntax}" if syntax else "")
+    async with dicomweb.get(f"{path}/metadata", accept=accept) as answer:
+        assert answer.status == 200
+        [header] = await answer.json(content_type=None)
+    return str(header["00280004"]["Value"][0])
+
+
+async def test_metadata_of_a_syntax_that_frames_do_not_come_in_are_refused(dicomweb: Any, make: Make, at: At) -> None:
+    image = make()
+    await dicomweb.store(image)
+    for path in (at(image), at(image, level="series")):
+        wanted = "application/dicom+json; transfer-syntax=1.2.840.10008.1.2.4.100"
+        assert await dicomweb.refusal(f"{path}/metadata", accept=wanted) == (406, "not_acceptable")
