@@ -81,6 +81,7 @@ class ShardHost(Door):
         )
         self._router = Router(transport, self.tenure)
         self._cells = Cells(lambda key: Mailbox(key, _KINDS[key.kind](key, self), self), self._follow)
+        self._ended = False
         self._starting: asyncio.Task[None] | None = None
         self._trimmed = False
         self._letters = DeadLetters(self.db)
@@ -91,8 +92,10 @@ class ShardHost(Door):
         """Begin, once; several may wait for it.
 
         Raises:
-            Retry: a server is away; the next call tries again.
+            Retry: a server is away, and the next call tries again; or the host has ended.
         """
+        if self._ended:
+            raise Retry
         if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
             # what runs on is no part of the first asker's trace
             self._starting = asyncio.create_task(self._start(), context=Context())
@@ -131,7 +134,10 @@ class ShardHost(Door):
         log.info("HostStarted", host=self.name, shards=len(self.tenure.held))
 
     async def stop(self) -> None:
-        """End everything; what was committed stands."""
+        """End everything, for good; what was committed stands."""
+        self._ended = True  # who asks from now on does not begin it anew
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
         if not self._started:
             return
         await self.tenure.end()

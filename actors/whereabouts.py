@@ -33,6 +33,7 @@ class Whereabouts:
         self._db: Database | None = None
         self._placement = Placement()
         self._looking: asyncio.Task[None] | None = None
+        self._closed = False
 
     def owner(self, key: Key) -> str | None:
         """Return the host of an entity, None while none is known."""
@@ -40,11 +41,12 @@ class Whereabouts:
 
     def doubt(self) -> None:
         """Look again, beside whatever goes on."""
-        if self._looking is None or self._looking.done():
+        if not self._closed and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
         """Look no more."""
+        self._closed = True
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)

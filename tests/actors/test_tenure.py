@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors import firing, tenure
+from actors import door, firing, router, tenure
 from actors.domain import commands as c
-from actors.domain.errors import Failed
+from actors.domain.errors import Failed, Retry
 from actors.domain.identity import Key, radiologist_key, study_key
 from actors.domain.placement import Placement
 from actors.local import Local
@@ -137,7 +137,21 @@ async def test_a_shard_stays_where_it_is_when_nobody_wants_it_any_more(fresh: Se
         assert (await local.ask(radiologist_key("t", "ada"), presence("busy")))["version"] == 1
 
 
-async def test_messages_of_one_sender_are_taken_in_the_order_they_were_sent(fresh: Settings) -> None:
+async def test_a_host_that_has_ended_is_begun_anew_by_nobody(fresh: Settings) -> None:
+    local = Local(place(fresh))
+    begun = asyncio.create_task(local.start())
+    await asyncio.sleep(0)
+    await local.stop()  # also what was just being begun
+    await asyncio.gather(begun, return_exceptions=True)
+    with pytest.raises(Retry):
+        await local.ask(radiologist_key("t", "ada"), presence("busy"))
+
+
+async def test_messages_of_one_sender_are_taken_in_the_order_they_were_sent(
+    fresh: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((router, "_ASK_S"), (router, "_AWAY_S"), (door, "_CALL_S")):
+        monkeypatch.setattr(module, name, 60.0)  # on a busy machine, too, none of them has to be asked again
     async with working(fresh) as (night, local):
         key = radiologist_key("t", "ada")
         asked = [asyncio.create_task(local.ask(key, presence("away" if n % 2 else "busy"))) for n in range(40)]
