@@ -162,6 +162,21 @@ async function readersAndRules(page) {
   await capacity.fill('7');
   await capacity.press('Enter');
   await page.getByText('holds 7 at a time').waitFor();
+  await page
+    .getByRole('button', { name: /^Edit / })
+    .first()
+    .click();
+  const licences = page.getByLabel(/^Licences/);
+  await licences.fill('US-ME; Atlantis 2024-01-01..2026-12-31');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('is not a jurisdiction').waitFor();
+  const dialog = await violations(page);
+  expect(dialog.length === 0, `axe, a reader's profile: ${dialog.join('; ')}`);
+  await picture(page, 'staff-edit');
+  await licences.fill('US-ME; NO 2024-01-01..2026-12-31');
+  await page.keyboard.press('Control+Enter');
+  await page.getByText('profile is saved').waitFor();
+  await page.getByText('US-ME, NO from 2024-01-01 until 2026-12-31').first().waitFor();
   await page.getByLabel('The sheet').fill('email,starts,ends\nnobody@example.org,2027-03-13 22:00,06:00\n');
   await page.getByRole('button', { name: 'Try' }).click();
   await page.getByText('Line 2, email').waitFor();

@@ -2,7 +2,8 @@
 import { type ReactElement, useCallback, useEffect, useRef, useState } from 'react';
 import { useLive, useNow } from '../state/room';
 import { Presence } from '../ui/pieces';
-import { getProfiles, getShifts, type Profile, postSheet, putCapacity, type Shift, type Taken } from './calls';
+import { getProfiles, getShifts, type Profile, postSheet, putProfile, type Shift, type Taken } from './calls';
+import { Edit } from './Edit';
 import { hours, licences, skills } from './words';
 
 function Line({
@@ -11,12 +12,14 @@ function Line({
   nowMs,
   manages,
   onChanged,
+  onEdit,
 }: {
   reader: Profile;
   shifts: Shift[];
   nowMs: number;
   manages: boolean;
   onChanged: (said: string) => void;
+  onEdit: () => void;
 }): ReactElement {
   const seen = useLive().readers.get(reader.radiologist_id);
   const [text, setText] = useState(reader.capacity === null ? '' : String(reader.capacity));
@@ -25,7 +28,7 @@ function Line({
     const wanted = text.trim() === '' ? null : Number(text);
     if (wanted === asked.current) return;
     asked.current = wanted;
-    putCapacity(reader, wanted).then(
+    putProfile(reader, { capacity: wanted }).then(
       () => onChanged(`${reader.name} holds ${wanted === null ? 'what the policy says' : wanted} at a time.`),
       (error: Error) => {
         asked.current = reader.capacity;
@@ -62,6 +65,13 @@ function Line({
         ) : (
           (reader.capacity ?? seen?.capacity ?? '')
         )}
+      </td>
+      <td>
+        {manages ? (
+          <button className="btn" type="button" aria-label={`Edit ${reader.name}`} onClick={onEdit}>
+            Edit
+          </button>
+        ) : null}
       </td>
     </tr>
   );
@@ -165,6 +175,7 @@ export function Readers(): ReactElement {
   const [readers, setReaders] = useState<Profile[] | null>(null);
   const [shifts, setShifts] = useState<Shift[]>([]);
   const [said, setSaid] = useState('');
+  const [edited, setEdited] = useState<Profile | null>(null);
   const read = useCallback((): void => {
     Promise.all([getProfiles(), getShifts(Date.now())]).then(
       ([people, times]) => {
@@ -177,6 +188,7 @@ export function Readers(): ReactElement {
   useEffect(read, [read]);
   const changed = (words: string): void => {
     setSaid(words);
+    setEdited(null);
     read();
   };
   return (
@@ -188,11 +200,13 @@ export function Readers(): ReactElement {
         <table className="st-table">
           <thead>
             <tr>
-              {['Name', 'Presence', 'Hours', 'Licences', 'Subspecialties', 'Modalities', 'At a time'].map((head) => (
-                <th key={head} scope="col">
-                  {head}
-                </th>
-              ))}
+              {['Name', 'Presence', 'Hours', 'Licences', 'Subspecialties', 'Modalities', 'At a time', 'Profile'].map(
+                (head) => (
+                  <th key={head} scope="col">
+                    {head}
+                  </th>
+                ),
+              )}
             </tr>
           </thead>
           <tbody>
@@ -204,6 +218,7 @@ export function Readers(): ReactElement {
                 nowMs={nowMs}
                 manages={manages}
                 onChanged={changed}
+                onEdit={() => setEdited(reader)}
               />
             ))}
           </tbody>
@@ -213,6 +228,7 @@ export function Readers(): ReactElement {
         </p>
       </section>
       {manages ? <Sheets onTaken={changed} /> : null}
+      {edited ? <Edit reader={edited} onClose={() => changed('')} onSaved={changed} /> : null}
     </>
   );
 }

@@ -90,12 +90,12 @@ export const getProfiles = (): Promise<Profile[]> => all('/api/readers');
 export const getShifts = (nowMs: number): Promise<Shift[]> =>
   all(`/api/shifts?from=${new Date(nowMs).toISOString()}&to=${new Date(nowMs + 2 * DAY_MS).toISOString()}`);
 
-/** Set how many a reader holds at a time; the rest of her profile stays. */
-export const putCapacity = (reader: Profile, capacity: number | null): Promise<Profile> => {
+/** Change parts of a reader's profile; the rest stays, and `stale_version` is thrown if it was changed meanwhile. */
+export const putProfile = (reader: Profile, change: Partial<Profile>): Promise<Profile> => {
   const { radiologist_id, name: _name, email: _email, role: _role, ...profile } = reader;
   return ask(`/api/readers/${encodeURIComponent(radiologist_id)}`, {
     method: 'PUT',
-    ...json({ ...profile, capacity }),
+    ...json({ ...profile, ...change }),
   });
 };
 
