@@ -166,14 +166,14 @@ async function readersAndRules(page) {
     .getByRole('button', { name: /^Edit / })
     .first()
     .click();
-  const licences = page.getByLabel(/^Licences/);
-  await licences.fill('US-ME; Atlantis 2024-01-01..2026-12-31');
+  await page.getByLabel(/^Modalities/).fill('CT=4');
   await page.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('is not a jurisdiction').waitFor();
+  await page.getByText('has a skill that is not 1').waitFor();
   const dialog = await violations(page);
   expect(dialog.length === 0, `axe, a reader's profile: ${dialog.join('; ')}`);
   await picture(page, 'staff-edit');
-  await licences.fill('US-ME; NO 2024-01-01..2026-12-31');
+  await page.getByLabel(/^Modalities/).fill('CT=3; MR');
+  await page.getByLabel(/^Licences/).fill('US-ME; NO 2024-01-01..2026-12-31');
   await page.keyboard.press('Control+Enter');
   await page.getByText('profile is saved').waitFor();
   await page.getByText('US-ME, NO from 2024-01-01 until 2026-12-31').first().waitFor();
