@@ -25,6 +25,7 @@ pytestmark = pytest.mark.postgres
 
 _STUDIES = [f"1.2.{n}" for n in range(8)]
 _CAP = 3
+_HAPPENS = {"Offered", "Accepted", "Assigned"}
 
 
 class Chaos:
@@ -77,11 +78,17 @@ class Chaos:
                 await killed.stop()
                 await self.runtimes[i].start()
 
+    async def worth_it(self) -> bool:
+        """Whether everything has happened that the night is for."""
+        return {r["type"] for r in await self.night.rows("SELECT DISTINCT type FROM rr.journal")} >= _HAPPENS
+
     async def run(self, steps: int) -> None:
         await self.runtimes[1].start()
         for uid in _STUDIES:
             await self.night.images(uid)
-        for _ in range(steps):
+        for n in range(5 * steps):
+            if n >= steps and await self.worth_it():  # on a busy machine offers expire before anybody has taken one
+                break
             work = [self.step() for _ in range(self.rnd.randint(1, 4))]
             if self.rnd.random() < 0.5:
                 await asyncio.gather(*work)
@@ -108,8 +115,10 @@ async def test_the_books_are_right_after_a_random_night(fresh: Settings, seed: i
 
 async def check(night: Night) -> None:
     """Hold every invariant over what the database says, and leave no image untold."""
-    assert await night.admin.fetchval("SELECT count(*) FROM rr.inbox") == 0
+    async with asyncio.timeout(30):
+        while await night.admin.fetchval("SELECT count(*) FROM rr.inbox"):
+            await asyncio.sleep(0.1)
     history = await read(night.settings.admin_dsn)
     history.stale_s, history.late_s = 2.0, 5.0
-    assert {e.type for e in history.entries} >= {"Offered", "Accepted", "Assigned"}
+    assert {e.type for e in history.entries} >= _HAPPENS
     assert violations(history) == []
