@@ -1,4 +1,4 @@
-"""The one lane to the journal: takes whatever waits, commits it in one round trip, wakes who asked."""
+"""The lanes to the journal: each takes whatever waits, commits it in one round trip, wakes who asked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_BATCH = 50
+_BATCH = 25
 _PAUSE_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to reach the database
 
 
@@ -41,31 +41,34 @@ class _Waiting:
 class Committer:
     """Commits units in batches, and says so on the channels that others listen to.
 
+    An entity waits for its commit before its next message, so no two batches under way have units of the same one.
+
     Args:
-        lane: the connection.
+        lanes: the connections; while the database is at one batch, the next is packed and sent on another.
         say: publishes a hint (channel, text) and returns at once.
     """
 
-    def __init__(self, lane: Commits, say: Callable[[str, str], None]) -> None:
-        self._lane, self._say = lane, say
+    def __init__(self, lanes: Sequence[Commits], say: Callable[[str, str], None]) -> None:
+        self._lanes, self._say = lanes, say
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._failures = 0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.batches = self.units = 0
 
     def start(self) -> None:
         """Begin to take units."""
-        self._task = asyncio.create_task(self._run())
+        self._tasks = [asyncio.create_task(self._run(lane)) for lane in self._lanes]
 
     async def stop(self) -> None:
         """Commit no more; whatever waits is refused."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         _fail(self._queue, Away())
         self._queue.clear()
-        await self._lane.close()
+        for lane in self._lanes:
+            await lane.close()
 
     async def commit(self, unit: Unit) -> None:
         """Return when the unit is durable.
@@ -79,24 +82,24 @@ class Committer:
         self._wake.set()
         await waiting.done
 
-    async def _run(self) -> None:
+    async def _run(self, lane: Commits) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
                 try:
-                    await self._commit(batch)
+                    await self._commit(lane, batch)
                 except BaseException:
                     _fail(batch, Lost())  # stopped in the middle
                     raise
                 if self._failures:
                     await asyncio.sleep(_PAUSE_S[min(self._failures, len(_PAUSE_S)) - 1])
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
+    async def _commit(self, lane: Commits, batch: list[_Waiting]) -> None:
         began = perf_counter()
         try:
-            grown = await self._lane.commit([w.unit for w in batch])
+            grown = await lane.commit([w.unit for w in batch])
         except (Away, Lost) as exc:
             self._failures += 1
             meters.APPEND_FAILED.labels(type(exc).__name__).inc()
@@ -107,7 +110,7 @@ class Committer:
             meters.APPEND_FAILED.labels(type(exc).__name__).inc()
             if len(batch) > 1:
                 for waiting in batch:  # each for itself: only the stale one is refused
-                    await self._commit([waiting])
+                    await self._commit(lane, [waiting])
             else:
                 if not isinstance(exc, Fenced | Deposed | Late | Refused):
                     log.exception("cannot pack", entity=batch[0].unit.key.entity)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from actors.domain.commands import Envelope
     from actors.domain.identity import Key
 
-_TOGETHER = 100  # asks in a call
+_TOGETHER = 25  # asks in a call
 _IN_FLIGHT = 8  # calls to a host
 _QUEUED = 10_000
 _DEADLINE_S = 10.0

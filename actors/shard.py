@@ -64,6 +64,7 @@ _KINDS: dict[str, Callable[[Key, Any], Entity]] = {
     "radiologist": RadiologistActor,
 }
 _IDLE_S = 60.0  # reading an entity again takes a millisecond
+_LANES = 2  # connections that commit
 
 
 class ShardHost(Door):
@@ -115,7 +116,7 @@ class ShardHost(Door):
             await self.db.close()
             await self._waker.close()
             raise
-        self._committer = Committer(Lane(self._place.host_dsn), self._nudges.say)
+        self._committer = Committer([Lane(self._place.host_dsn) for _ in range(_LANES)], self._nudges.say)
         self._firing = Firing(self, self.tenure, self._waker, self._letters)
         self._timers = self._firing.timers
         meters.TIMERS_ARMED.set_function(lambda: len(self._timers))

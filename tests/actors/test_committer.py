@@ -40,7 +40,7 @@ class Fake:
 
 
 async def outcomes(fake: Fake, *units: Unit, said: list[tuple[str, str]] | None = None) -> list[Any]:
-    committer = Committer(fake, lambda *hint: said.append(hint) if said is not None else None)
+    committer = Committer([fake], lambda *hint: said.append(hint) if said is not None else None)
     committer.start()
     work: list[Awaitable[Any]] = [committer.commit(u) for u in units]
     try:
@@ -49,10 +49,34 @@ async def outcomes(fake: Fake, *units: Unit, said: list[tuple[str, str]] | None 
         await committer.stop()
 
 
-async def test_what_waits_is_committed_together_and_never_more_than_fifty() -> None:
+async def test_what_waits_is_committed_together_and_never_more_than_25() -> None:
     fake = Fake()
-    assert await outcomes(fake, *(unit(str(n)) for n in range(120))) == [None] * 120
-    assert [len(b) for b in fake.batches] == [50, 50, 20]
+    assert await outcomes(fake, *(unit(str(n)) for n in range(60))) == [None] * 60
+    assert [len(b) for b in fake.batches] == [25, 25, 10]
+
+
+async def test_what_comes_while_a_batch_is_under_way_goes_by_the_other_lane() -> None:
+    slow, quick, begun, on = Fake(), Fake(), asyncio.Event(), asyncio.Event()
+    commit = slow.commit
+
+    async def slowly(units: Sequence[Unit]) -> dict[str, int]:
+        begun.set()
+        await on.wait()
+        return await commit(units)
+
+    slow.commit = slowly  # type: ignore[method-assign]
+    committer = Committer([slow, quick], lambda *_: None)
+    committer.start()
+    first = asyncio.create_task(committer.commit(unit("a")))
+    await begun.wait()
+    await committer.commit(unit("b"))
+    on.set()
+    await first
+    await committer.stop()
+    assert slow.batches == [["a"]]
+    assert quick.batches == [["b"]]
+    assert slow.closed
+    assert quick.closed
 
 
 @pytest.mark.parametrize("kind", [Fenced, Deposed, Late, Refused, ValueError])
@@ -71,7 +95,7 @@ async def test_a_lost_connection_leaves_every_outcome_of_the_batch_unknown() -> 
 
 async def test_a_database_that_is_away_is_tried_again_for_the_next() -> None:
     fake = Fake(lambda _: Away() if len(fake.batches) < 3 else None)
-    committer = Committer(fake, lambda *_: None)
+    committer = Committer([fake], lambda *_: None)
     committer.start()
     seen = []
     for n in range(3):
