@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gateway.ingest.listener import Listener
 from readingroom.demo.sender import send
 from storage import holds
 from storage.eraser import Eraser
 from storage.objects import object_store
+from storage.pool import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from pydicom.dataset import FileDataset
 
-    from gateway.ingest.listener import Listener
-    from storage.pool import Database
     from tests.dicom.conftest import World
 
 CLOSED = """
@@ -78,3 +79,16 @@ class Kept:
 
     async def expired(self) -> list[str]:
         return [one.study_uid for one in (await self.eraser().expired())["north"]]
+
+
+@asynccontextmanager
+async def keeping(world: World, images: Callable[..., list[FileDataset]]) -> AsyncIterator[Kept]:
+    """Listen as the world's settings say, and have the database as its keeper and its administrator."""
+    listener = Listener(world.settings, quiet_s=60)
+    await listener.start()
+    db = await Database(world.settings.dsn("rr_keeper")).open()
+    admin = await Database(world.settings.dsn("rr_admin")).open()
+    yield Kept(world, listener, db, admin, images)
+    await db.close()
+    await admin.close()
+    await listener.stop()

@@ -11,14 +11,13 @@ from typer.testing import CliRunner
 
 from actors.domain.errors import BadPayload, NotFound
 from actors.domain.patient import patient_id
-from gateway.ingest.listener import Listener
 from readingroom.cli import instance
 from readingroom.cli.main import app
 from readingroom.demo.sender import send
 from storage import audit, holds
 from storage.objects import object_store
 from storage.pool import Database
-from tests.dicom.kept import Kept, Killed
+from tests.dicom.kept import Kept, Killed, keeping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,14 +31,8 @@ Images = "Callable[..., list[FileDataset]]"
 async def kept(world: World, images: Images, request: pytest.FixtureRequest) -> AsyncIterator[Kept]:
     if request.param == "bucket":
         world.settings.objects_url = request.getfixturevalue("bucket")
-    listener = Listener(world.settings, quiet_s=60)
-    await listener.start()
-    db = await Database(world.settings.dsn("rr_keeper")).open()
-    admin = await Database(world.settings.dsn("rr_admin")).open()
-    yield Kept(world, listener, db, admin, images)
-    await db.close()
-    await admin.close()
-    await listener.stop()
+    async with keeping(world, images) as made:
+        yield made
 
 
 async def test_an_expired_study_goes_key_first_and_only_its_journal_stays(kept: Kept) -> None:

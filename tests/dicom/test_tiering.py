@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from actors.domain.errors import BadPayload
 from gateway.ingest.checking import Checker, Scrubber
-from gateway.ingest.listener import Listener
 from gateway.ingest.mover import Mover, NotMoved
 from gateway.ingest.strays import StraySweeper
 from readingroom.cli import instance
@@ -26,7 +25,7 @@ from storage.objects import ObjectStore, object_store
 from storage.pool import Database
 from storage.shelves import shelf
 from storage.tiers import COLD, is_cold
-from tests.dicom.kept import Kept, Killed
+from tests.dicom.kept import Kept, Killed, keeping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -47,14 +46,8 @@ async def kept(
         world.settings.objects_cold_url = f"{request.getfixturevalue('bucket')}/{own}/cold"
     if "from bucket" in request.param:
         world.settings.objects_url = f"{request.getfixturevalue('bucket')}/{own}/hot"
-    listener = Listener(world.settings, quiet_s=60)
-    await listener.start()
-    db = await Database(world.settings.dsn("rr_keeper")).open()
-    admin = await Database(world.settings.dsn("rr_admin")).open()
-    yield Kept(world, listener, db, admin, images)
-    await db.close()
-    await admin.close()
-    await listener.stop()
+    async with keeping(world, images) as made:
+        yield made
 
 
 def mover(kept: Kept, **how: Any) -> Mover:
