@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from actors.domain.identity import Key
 from storage.packing import pack
 
 if TYPE_CHECKING:
@@ -119,8 +118,3 @@ class Lane:
             return Refused(f"{state} {type(exc).__name__}")
         self._forget()  # the server goes down, or cut the connection: it may have committed first
         return Lost(state)
-
-
-def entities(unit: Unit) -> set[Key]:
-    """Return every entity whose journal the unit appends to."""
-    return {Key.of(unit.key.tenant_id, event.entity) for event in unit.events} | {unit.key}
